@@ -1,0 +1,31 @@
+"Packaging: everything comes from settings.ini"
+import shlex
+from configparser import ConfigParser
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+parser = ConfigParser(delimiters=["="], interpolation=None)
+parser.read(here/"settings.ini", encoding="utf-8")
+settings = parser["DEFAULT"]
+
+setup(
+    name=settings["lib_name"],
+    version=settings["version"],
+    description=settings["description"],
+    long_description=(here/"README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author=settings["author"],
+    license="Apache-2.0",
+    keywords=settings["keywords"],
+    python_requires=f">={settings['min_python']}",
+    packages=find_packages(include=["gradlr", "gradlr.*"]),
+    install_requires=shlex.split(settings["requirements"]),
+    extras_require={"dev": shlex.split(settings["dev_requirements"]), "timm": shlex.split(settings["timm_requirements"])},
+    entry_points={"console_scripts": shlex.split(settings["console_scripts"]),
+                  "nbdev": [f"{settings['lib_name']}={settings['lib_name']}._modidx:d"]},
+    classifiers=["Development Status :: 3 - Alpha", "Intended Audience :: Science/Research",
+                 "Programming Language :: Python :: 3", "Programming Language :: Python :: 3.11"],
+    zip_safe=False,
+)
