@@ -101,7 +101,7 @@ THESIS_LRS = {("emnist01", "emnist02"): (5e-3, 1e-3), ("emnist01", "cifar02"): (
 PRESETS = dict(
     demo=Study("demo", _four("digits", "photos"), head_lrs=(1e-3, 5e-3), weights=(1., 0.5, 0.25), seeds=(0, 1), size=32, epochs=3,
                batch_size=16, source_epochs=4, finder_steps=40),
-    small=Study("small", _four("emnist", "cifar"), head_lrs=(3e-4, 1e-3, 3e-3, 1e-2), size=32, epochs=3, precision="bfloat16",
+    small=Study("small", _four("emnist", "cifar"), head_lrs=(3e-4, 2e-3, 1e-2), size=32, epochs=3, precision="bfloat16",
                 samples={"emnist01": replace(SAMPLES["emnist01"], train=688, valid=172, part="test"),
                          "emnist02": replace(SAMPLES["emnist02"], part="test")}),
     thesis=Study("thesis", tuple(replace(e, head_lrs=THESIS_LRS[e.source, e.target]) for e in _four("emnist", "cifar")),
