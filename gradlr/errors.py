@@ -22,7 +22,8 @@ def one_of(
     "Check that `name` is known; raises `InputError` with the nearest names if it is not"
     known = list(known)
     if name in known: return name
-    near = get_close_matches(str(name).lower(), [k.lower() for k in known], n=3, cutoff=0.5)
-    offered = [k for k in known if k.lower() in near] or known
+    by_lower = {k.lower(): k for k in known}
+    near = [by_lower[match] for match in get_close_matches(str(name).lower(), by_lower, n=3, cutoff=0.5)]
+    offered = near or known
     shown = ", ".join(offered[:12]) + (f", … ({len(offered)} in all)" if len(offered) > 12 else "")
     raise InputError(f"unknown {kind} {name!r}; {'did you mean' if near else 'known are'}: {shown}?")

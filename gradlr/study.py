@@ -467,14 +467,14 @@ def adopt(
     study:Study, # What is to be run
     folder:Path # Where
 )->None:
-    "Write the study into its folder; raises `InputError` with the differing fields where it holds another one"
+    "Write the study into its folder; raises `InputError` with the differing fields where it holds records of another one"
     file = folder/"study.toml"
-    if file.exists():
+    if file.exists() and published(folder):
         there = read_study(file)
         differing = [f"  {f.name}: {getattr(there, f.name)} there, {getattr(study, f.name)} asked for"
                      for f in fields(Study) if getattr(there, f.name) != getattr(study, f.name)]
         if differing: raise InputError(f"{str(folder)!r} holds another study; choose another folder. They differ in\n" + "\n".join(differing))
-    else: write_whole(file, to_toml(study).encode())
+    write_whole(file, to_toml(study).encode())
 
 def prepare_samples(
     study:Study, # Whose samples are drawn

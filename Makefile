@@ -1,0 +1,52 @@
+# Every target sets itself up in a fresh clone: Python 3.11 (or PYTHON=…), make and PyPI are all it needs.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.installed
+NEWEST := .fastai-newest/.installed
+
+.PHONY: help demo test docs lab bench clean
+
+help:
+	@echo "make demo    a whole study on embedded images, a few minutes; ends with a report"
+	@echo "make test    notebooks settled and tested, then pytest"
+	@echo "make docs    the notebooks as pages, in _docs"
+	@echo "make lab     JupyterLab, with hooks that keep notebooks clean"
+	@echo "make bench   training speed beside a bare PyTorch loop"
+	@echo "make clean   remove environments, builds and the demo's output"
+
+$(READY): settings.ini setup.py pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gradlr needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --progress-bar off --editable '.[dev]'
+	touch $@
+
+# The newest fastai and the fastcore 2 that it needs, laid over the environment for one test
+$(NEWEST): $(READY)
+	rm -rf $(@D)
+	$(BIN)/python -m pip install --quiet --progress-bar off --no-deps --target $(@D) 'fastai>=2.8.12,<3' 'fastcore>=2.2.22' 'fasttransform>=0.0.3' 'fastdownload>=0.0.8' fastprogress 'plum-dispatch<2.10'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/gradlr study run demo --out out/demo
+
+test: $(READY) $(NEWEST)
+	$(BIN)/python tests/settled.py
+	$(BIN)/nbdev_test --n_workers 2
+	$(BIN)/python -m pytest
+
+docs: $(READY)
+	rm -rf _docs
+	$(BIN)/jupyter nbconvert --to html --output-dir _docs --log-level WARN $$(git ls-files 'nbs/*.ipynb')
+	@echo "pages: _docs"
+
+lab: $(READY)
+	$(BIN)/nbdev_install_hooks
+	$(BIN)/python -m ipykernel install --sys-prefix --name python3 --display-name "Python 3 (gradlr)"
+	$(BIN)/jupyter lab nbs
+
+bench: $(READY)
+	$(BIN)/python benchmarks/training.py
+
+clean:
+	rm -rf .venv .fastai-newest _docs _proc build dist *.egg-info out/demo

@@ -1,0 +1,19 @@
+"Exit with an error where export or clean would change a file: notebook and module have to travel together"
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+
+def hashes()->dict[str,str]:
+    "The content of every notebook and exported module"
+    files = [*Path("nbs").rglob("*.ipynb"), *Path("gradlr").rglob("*.py")]
+    return {str(f): hashlib.sha256(f.read_bytes()).hexdigest() for f in files if ".ipynb_checkpoints" not in f.parts}
+
+before = hashes()
+for command in ("nbdev_export", "nbdev_clean"): subprocess.run([BIN/command], check=True)
+after = hashes()
+changed = sorted(f for f in before.keys() | after.keys() if before.get(f) != after.get(f))
+if changed: sys.exit("export or clean changed: " + ", ".join(changed) + "; commit notebook and module together, cleaned")
+print(f"settled: {len(after)} notebooks and modules")

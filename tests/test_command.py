@@ -1,0 +1,94 @@
+"The command as a hurried user types it"
+import time
+from pathlib import Path
+
+import pytest
+from conftest import TINY, gradlr
+from gradlr.cli import main
+from gradlr.files import write_whole
+from PIL import Image
+
+
+
+def folder_of_images(folder:Path, **counts)->Path:
+    "A folder of class folders with small pictures"
+    for name, count in counts.items():
+        (folder/name).mkdir(parents=True)
+        for i in range(count): Image.new("RGB", (20, 20), (i, len(name), 100)).save(folder/name/f"{i}.png")
+    return folder
+
+def own_sample(tmp_path:Path, images:Path)->Path:
+    "A study whose target is a folder of the user's"
+    file = tmp_path/"own.toml"
+    file.write_text(TINY.replace('target = "digits02"', 'target = "mine"') + f'\n[samples.mine]\ndata = "{images}"\nclasses = ["cat", "dog"]\ntrain = 40\nvalid = 8\n')
+    return file
+
+@pytest.fixture
+def refused(capsys):
+    "Checks that a command ends with exit code 2 and every word said (in this process, to save importing torch; a traceback would end the test)"
+    def check(arguments, *words):
+        try: code = main([str(a) for a in arguments])
+        except SystemExit as e: code = e.code
+        told = capsys.readouterr().err
+        assert code == 2, told
+        for word in words: assert str(word) in told, told
+    return check
+
+def test_help_answers_at_once():
+    begin = time.perf_counter()
+    result = gradlr("--help")
+    assert time.perf_counter() - begin < 1
+    assert "gradlr study run demo" in result.stdout
+
+@pytest.mark.parametrize("old, new, words", [
+    ("epochs = 1\nbatch", "epoch = 1\nbatch", ["line 7", "did you mean: epochs"]),
+    ("size = 16", "size = '16'", ["line 6", "size"]),
+    ("weights = [1.0, 0.5]", "weights = [100, 50]", ["line 3", "must be in (0, 1]"]),
+    ("resnet18", "resnet81", ["line 5", "did you mean", "resnet18"]),
+    ("digits02", "digit02", ["did you mean: digits02"]),
+    ('name = "tiny"', 'name = "tiny"\nstrategies = ["gradul"]', ["line 2", "did you mean: gradual"]),
+    ('name = "tiny"', "name = tiny", ["not TOML", "line 1"]),
+    ('"digits01"', '"weights.pth"', ["no weights at 'weights.pth'"]),
+    ("batch_size = 32", "batch_size = 1000", ["lower batch_size"]),
+])
+def test_a_wrong_study_is_explained(tiny, tmp_path, refused, old, new, words):
+    assert old in TINY
+    tiny.write_text(TINY.replace(old, new, 1))
+    refused(("study", "run", tiny, "--out", tmp_path/"out"), *words)
+    assert not list((tmp_path/"out").glob("records/*"))
+
+def test_wrong_folders_are_explained(tmp_path, refused):
+    def run(images): return "study", "run", own_sample(tmp_path, images), "--out", tmp_path/"out"
+    refused(run(tmp_path/"nowhere"), "no folder")
+    (tmp_path/"empty").mkdir()
+    refused(run(tmp_path/"empty"), "no class folders")
+    refused(run(folder_of_images(tmp_path/"one", cat=50)), "one class only (cat)")
+    refused(run(folder_of_images(tmp_path/"few", cat=50, dog=9)), "'dog' has 9 distinct images", "40 + 8")
+    refused(run(folder_of_images(tmp_path/"names", cat=50, dogs=50)), "unknown class 'dog'", "did you mean: dogs")
+    bad = folder_of_images(tmp_path/"bad", cat=50, dog=50)
+    (bad/"dog"/"page.png").write_text("<html>not found</html>")
+    refused(run(bad), "page.png", "not an image")
+
+def test_own_images_are_trained_on(tmp_path):
+    images = folder_of_images(tmp_path/"my pictures – ü", cat=60, dog=60)
+    result = gradlr("study", "run", own_sample(tmp_path, images), "--out", tmp_path/"out")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path/"out"/"report.html").stat().st_size > 10_000
+
+def test_no_network_and_no_data(tmp_path):
+    result = gradlr("study", "run", "small", "--out", tmp_path/"out", "--data", tmp_path, env={"https_proxy": "http://127.0.0.1:9", "HOME": str(tmp_path)})
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert "EMNIST is not in" in result.stderr and "--data or GRADLR_DATA" in result.stderr
+
+def test_another_study_in_the_folder(tiny, tmp_path, refused):
+    write_whole(tmp_path/"out"/"study.toml", TINY.replace("seeds = [0, 1, 2]", "seeds = [0]").encode())
+    write_whole(tmp_path/"out"/"records"/"0123.json", b"{}")
+    refused(("study", "run", tiny, "--out", tmp_path/"out"), "holds another study", "seeds: (0,) there, (0, 1, 2) asked for")
+
+@pytest.mark.parametrize("arguments, words", [
+    (("study", "run", "dmo"), ["did you mean: demo"]),
+    (("study", "status", "nowhere"), ["holds no study", "gradlr study run"]),
+    (("report", "nowhere"), ["no records"]),
+    (("study", "run", "demo", "--jobs", "none"), ["at least 1"]),
+])
+def test_wrong_arguments(refused, arguments, words): refused(arguments, *words)
