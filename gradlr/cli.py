@@ -84,7 +84,7 @@ start here:
   gradlr study run demo                       four experiments on embedded images, a few minutes on two cores
   gradlr study show demo > mine.toml          a study as a file, to copy and change
   gradlr study run mine.toml --out out/mine   run it; the same command again continues it
-  gradlr report out/mine                      one HTML file with what came out
+  gradlr study status out/mine                how far it is
 """
 
 def _parser()->argparse.ArgumentParser:
@@ -144,3 +144,4 @@ def main(
     except InputError as e: print(f"gradlr: {e}", file=sys.stderr); return 2
     except KeyboardInterrupt as e: return e.args[0] if e.args else 130
     except BrokenPipeError: return 0
+    except OSError as e: print(f"gradlr: {e}", file=sys.stderr); return 2           # a folder that cannot be written, a full disk

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['STYLE', 'interval', 'said', 'experiments_of', 'ways_of', 'final', 'final_losses', 'plot_curves', 'held_out', 'gains',
-           'best_weights', 'wilson', 'extremes_share', 'verdict', 'answers', 'plot_gains', 'finder_curves',
-           'write_report']
+           'best_weights', 'wilson', 'extremes_share', 'verdict', 'answers', 'plot_gains', 'plot_weights',
+           'finder_curves', 'write_report']
 
 # %% ../nbs/10_report.ipynb #eecc2426
 import base64
@@ -97,7 +97,7 @@ def final_losses(
         for lr in mean.columns:
             if sign*mean.loc[way, lr] == best: words.loc[way, lr] += " ★"
             elif way != "scratch" and sign*mean.loc[way, lr] > scratch: words.loc[way, lr] += " negative"
-    return mean, words
+    return mean, words.fillna("–")
 
 # %% ../nbs/10_report.ipynb #fbbbd0be
 def plot_curves(
@@ -243,6 +243,29 @@ def plot_gains(
     plt.close(fig)
     return fig
 
+# %% ../nbs/10_report.ipynb #d45bbeb5
+def plot_weights(
+    table:pd.DataFrame # From `results`
+)->plt.Figure:
+    "Final validation loss against the weight: a panel an experiment, a line an initial rate, mean and 95 % interval over seeds"
+    pairs = experiments_of(table)
+    fig, axes = plt.subplots(1, len(pairs), figsize=(2.7*len(pairs) + 1.2, 2.7), squeeze=False)
+    for ax, (source, target) in zip(axes[0], pairs):
+        rows = final(_of_experiment(table, source, target))
+        for (rate, cells), colour in zip(rows[rows["strategy"] != "scratch"].groupby("head_lr"), sns.color_palette("colorblind")):
+            ends = cells.groupby("weight")["valid_loss"].apply(interval)
+            mean, half, _ = (np.array(part) for part in zip(*ends))
+            ax.errorbar(ends.index, mean, yerr=np.minimum(half, mean*0.8), marker="o", markersize=4, capsize=2, color=colour, label=f"rate {rate:g}")
+        scratch = rows[rows["strategy"] == "scratch"].groupby("head_lr")["valid_loss"].mean()
+        if len(scratch): ax.axhline(scratch.min(), color="0.35", linestyle="--", label="scratch")
+        ax.set(title=f"{source} → {target}", xlabel="weight", yscale="log")
+        ax.invert_xaxis()
+    axes[0,0].set_ylabel("final validation loss")
+    axes[0,-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    fig.tight_layout()
+    plt.close(fig)
+    return fig
+
 # %% ../nbs/10_report.ipynb #c147bc72
 def finder_curves(
     records:list[dict] # From `read_records`
@@ -322,7 +345,7 @@ def write_report(
     body = [f"<h1>How fast should each layer learn?</h1><p>The study <i>{html.escape(study.name)}</i>: {html.escape(study.network)} at {study.size} px, "
             f"{study.epochs} epochs, seeds {html.escape(', '.join(map(str, study.seeds)))}; made by gradlr {version('gradlr')}. "
             "Means are over seeds, with 95 % intervals; gains compare each way at the initial rate that is best on the other seeds.</p>", lead, *gained,
-            _html_table(told, index=False), *(_experiment_section(table, *pair) for pair in experiments_of(table)),
+            _image(plot_weights(table), "final validation loss against the weight, by initial rate"), _html_table(told, index=False), *(_experiment_section(table, *pair) for pair in experiments_of(table)),
             "<h2>Rates by layer</h2>", _image(plot_rates(rates), "learning rate by layer for each weight"), f"<p>Layer groups ({html.escape(study.grain)}): {html.escape(', '.join(groups))}. The head's rate is 1.</p>",
             *(["<h2>Learning-rate finder</h2>", _image(plot_finder(curves, study.head_lrs), "loss against learning rate"), "<p>Gray lines mark the initial rates of the study.</p>"] if curves else []),
             _how_it_was_made(folder, records)]

@@ -41,7 +41,7 @@ from tqdm.auto import tqdm
 
 from .errors import InputError, one_of
 from .files import file_hash, write_whole
-from .finetune import OPTIMIZERS, PRECISIONS, STRATEGIES, architecture, save_weights, set_grain, source_learner, target_learner
+from .finetune import OPTIMIZERS, PRECISIONS, STRATEGIES, architecture, fetch_imagenet, save_weights, set_grain, source_learner, target_learner
 from .layers import GRAINS, gradual_lrs, layer_groups
 from .samples import SAMPLES, ImageSet, Sample, dataloaders, load_sample, read_images, save_images
 from .schedules import SCHEDULES, find_lrs
@@ -307,15 +307,19 @@ def _packed(
     file = folder/"records.parquet"
     return _read_packed(file, file.stat().st_mtime_ns) if file.exists() else []
 
+def _read_record(
+    file:Path # Published by a run
+)->dict:
+    "One record; raises `InputError` where it is damaged"
+    try: return json.loads(file.read_text())
+    except ValueError as e: raise InputError(f"the record {str(file)!r} is damaged ({e}): remove it and run the study again") from e
+
 def read_records(
     folder:str|Path # A study's folder
 )->list[dict]: # In the order of their keys
     "All records of a study; raises `InputError` where there are none, or one cannot be read"
-    folder, records = Path(folder), {}
-    for file in sorted((folder/"records").glob("*.json")):
-        try: records[file.stem] = json.loads(file.read_text())
-        except ValueError as e: raise InputError(f"the record {str(file)!r} is damaged ({e}): remove it and run the study again") from e
-    records |= {record["key"]: record for record in _packed(folder)}
+    folder = Path(folder)
+    records = {file.stem: _read_record(file) for file in (folder/"records").glob("*.json")} | {record["key"]: record for record in _packed(folder)}
     if not records: raise InputError(f"{str(folder)!r} holds no records of a study")
     newer = [r["key"] for r in records.values() if r["schema"] > SCHEMA]
     if newer: raise InputError(f"record {newer[0]} has schema {records[newer[0]]['schema']}, and this gradlr reads up to {SCHEMA}: install a newer gradlr")
@@ -511,8 +515,7 @@ def _ready_sources(
     for run in plan(study, data, {}):
         file = _record_file(folder, run.key) if run.kind == "source" else None
         if file and file.exists():
-            sha256, weights = json.loads(file.read_text())["weights_sha256"], weights_file(folder, run.key)
-            ready[run.sample] = (str(weights), sha256)
+            ready[run.sample] = (str(weights_file(folder, run.key)), _read_record(file)["weights_sha256"])
     return ready
 
 def _file_sha256(
@@ -535,6 +538,7 @@ def execute(
     with only_one(folder):
         adopt(study, folder)
         fingerprints = prepare_samples(study, folder, data)
+        if any(e.source == "imagenet" for e in study.experiments): fetch_imagenet(study.network)
         with tqdm(total=_cost(study, plan(study, fingerprints, {})), desc=study.name, unit="image", unit_scale=True, smoothing=0.05) as bar:
             while True:
                 ready = _ready_sources(study, folder, fingerprints)
