@@ -10,7 +10,11 @@ from .errors import *
 from .files import *
 from .samples import *
 from .layers import *
+from .reduce import *
+from .hausdorff import *
 from .schedules import *
 from .finetune import *
 from .study import *
 from .report import *
+
+__all__ = [name for name in globals() if not name.startswith("_")]

@@ -9,6 +9,7 @@ __all__ = ['EXAMPLES', 'main']
 import argparse
 import json
 import os
+import shlex
 import signal
 import sys
 import warnings
@@ -16,25 +17,25 @@ import warnings
 from . import __version__
 from .errors import InputError
 
-# %% ../nbs/11_cli.ipynb #6a6d63b1
+# %% ../nbs/11_cli.ipynb #e9258a97
 def _study_run(
-    args:argparse.Namespace # study, out, jobs, data
+    args:argparse.Namespace # study, out, jobs, data, extend
 )->int: # Exit code
     "Run a study and write its report"
     from gradlr.report import answers, write_report
-    from gradlr.study import collect, execute, named_study, status
+    from gradlr.study import execute, named_study, read_records, results, status
     study = named_study(args.study)
     out = args.out or os.path.join("out", study.name)
-    try: failed = execute(study, out, args.jobs, args.data)
+    try: failed = execute(study, out, args.jobs, args.data, args.extend)
     except KeyboardInterrupt as e:
         print(f"\nstopped; what is finished is kept in {out}. To go on:\n  {_this_command(args, out)}", file=sys.stderr)
         return e.args[0] if e.args else 130
-    for message in failed.values(): print(f"failed: {message}", file=sys.stderr)
+    for message in failed: print(f"failed: {message}", file=sys.stderr)
     _print_status(status(out))
     if failed:
         print(f"{len(failed)} runs failed; to try them again:\n  {_this_command(args, out)}", file=sys.stderr)
         return 1
-    for row in answers(collect(out)).query("where == 'all experiments'").itertuples(): print(f"{row.question} {row.answer.capitalize()}: {row.evidence}.")
+    for row in answers(results(read_records(out))).query("where == 'all experiments'").itertuples(): print(f"{row.question} {row.answer.capitalize()}: {row.evidence}.")
     print(f"report: {write_report(out)}")
     return 0
 
@@ -43,7 +44,8 @@ def _this_command(
     out:str # Its folder
 )->str:
     "The line that continues a study"
-    return f"gradlr study run {args.study} --out {out}" + (f" --jobs {args.jobs}" if args.jobs else "") + (f" --data {args.data}" if args.data else "")
+    options = [word for name, value in (("--out", out), ("--jobs", args.jobs), ("--data", args.data)) if value for word in (name, str(value))]
+    return shlex.join(["gradlr", "study", "run", args.study, *options])
 
 def _print_status(
     state:dict # From `status`
@@ -99,6 +101,7 @@ def _parser()->argparse.ArgumentParser:
     run.add_argument("--out", metavar="DIR", help="folder for records, weights and report (default: out/NAME); one that holds part of the study is continued")
     run.add_argument("--jobs", metavar="N", type=_positive, help="worker processes (default: one a core, or one on a GPU); results do not depend on it")
     run.add_argument("--data", metavar="DIR", help="where EMNIST and CIFAR-10 are, or are downloaded to (default: $GRADLR_DATA, then the user's cache folder)")
+    run.add_argument("--extend", action="store_true", help="add the points that this study has beyond the one in the folder")
     state = _command(study, "status", _study_status, "how many runs are done, diverged and missing")
     state.add_argument("folder", metavar="DIR", help="a study's folder")
     state.add_argument("--json", action="store_true", help="as JSON, for scripts")
@@ -106,7 +109,7 @@ def _parser()->argparse.ArgumentParser:
     show.add_argument("study", metavar="STUDY", help="demo, small, thesis, or a TOML file")
     pack = _command(study, "pack", _study_pack, "put all records of a study into one small file, to keep or share")
     pack.add_argument("folder", metavar="DIR", help="a study's folder")
-    pack.add_argument("destination", metavar="DEST", help="folder to write study.toml and records.parquet to")
+    pack.add_argument("destination", metavar="DEST", help="folder to write records.parquet and the settings to")
     report = _command(commands, "report", _report, "write one self-contained HTML file with what came out of a study")
     report.add_argument("folder", metavar="DIR", help="a study's folder")
     report.add_argument("--file", metavar="FILE", help="where to write it (default: DIR/report.html)")

@@ -7,7 +7,8 @@ __all__ = ['NETWORKS', 'PRECISIONS', 'OPTIMIZERS', 'CLASSIFIER', 'STRATEGIES', '
            'StopWhenDiverged', 'source_learner', 'save_weights', 'load_body', 'target_learner', 'GrainSplitter',
            'set_grain', 'Strategy']
 
-# %% ../nbs/03_finetune.ipynb #1ee474ea
+# %% ../nbs/03_finetune.ipynb #12822181
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from fastai.callback.core import Callback, CancelFitException
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.metrics import accuracy
-from fastai.optimizer import Adam, OptimWrapper, SGD
+from fastai.optimizer import OptimWrapper, SGD
 from fastai.torch_core import to_float
 from fastai.vision.learner import create_body, model_meta, vision_learner
 from fastcore.basics import patch
@@ -48,25 +49,24 @@ def architecture(
 # %% ../nbs/03_finetune.ipynb #472f07b3
 def fetch_imagenet(
     network:str # A name in `NETWORKS`, or `timm/NAME`
-)->None:
+)->str: # The sha256 of the weights
     "Have ImageNet's weights of a network in torch's or timm's cache; raises `InputError` where they cannot be had"
     found = architecture(network)
     try:
-        if isinstance(found, str): import_module("timm").create_model(found, pretrained=True)
-        elif "weights" in model_meta[found]: found(weights="DEFAULT")
-        else: found(pretrained=True)
+        if isinstance(found, str): model = import_module("timm").create_model(found, pretrained=True)
+        else: model = found(**({"weights": "DEFAULT"} if "weights" in model_meta[found] else {"pretrained": True}))
+        return hashlib.sha256(save(model.state_dict())).hexdigest()
     except Exception as e:
         raise InputError(f"ImageNet's weights of {network!r} could not be had ({e}); where there is no network, put a checkpoint of the network on disk and name its path as the source") from e
 
-# %% ../nbs/03_finetune.ipynb #c7148c20
+# %% ../nbs/03_finetune.ipynb #3c110714
 class Bfloat16(Callback):
-    "Forward pass and loss in bfloat16 autocast, on whatever device the model is"
+    "Forward pass in bfloat16 autocast, on whatever device the model is; the loss is float32"
     order = 10 # where fastai's own mixed precision stands
-    def before_batch(self):
-        self.autocast = torch.autocast(self.x.device.type, dtype=torch.bfloat16)
-        self.autocast.__enter__()
-    def after_pred(self): self.learn.pred = to_float(self.pred)
-    def after_loss(self): self.autocast.__exit__(None, None, None)
+    def before_batch(self): self.model.forward = torch.autocast(self.x.device.type, dtype=torch.bfloat16)(self.model.forward)
+    def after_pred(self):
+        del self.model.forward                                               # the class's own again
+        self.learn.pred = to_float(self.pred)
 
 class StopWhenDiverged(Callback):
     "End the fit at the first loss that is not finite, and remember where"
@@ -79,7 +79,7 @@ class StopWhenDiverged(Callback):
             raise CancelFitException()
 
 PRECISIONS = ("float32", "bfloat16")
-OPTIMIZERS = dict(adamw=partial(OptimWrapper, opt=torch.optim.AdamW, fused=True), adam=Adam, sgd=partial(SGD, mom=0.9))
+OPTIMIZERS = dict(adamw=partial(OptimWrapper, opt=torch.optim.AdamW, fused=True), sgd=partial(SGD, mom=0.9))
 
 def _learner(
     dls:DataLoaders, # From `dataloaders`
@@ -126,7 +126,8 @@ def _read_state(
     try: state = load_file(file) if file.suffix == ".safetensors" else torch.load(file, map_location="cpu", weights_only=True)
     except Exception as e: raise InputError(f"{str(file)!r} is not a checkpoint that can be read safely ({e})") from e
     for key in ("state_dict", "model"):
-        if isinstance(state.get(key), dict): state = state[key]
+        if isinstance(state, dict) and isinstance(state.get(key), dict): state = state[key]
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()): raise InputError(f"{str(file)!r} does not hold the tensors of a network")
     return state
 
 def load_body(

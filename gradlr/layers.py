@@ -11,7 +11,6 @@ import re
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from fastai.torch_core import params
 from matplotlib import pyplot as plt
 from torch import nn
 
@@ -128,7 +127,7 @@ def plot_rates(
 )->plt.Figure:
     "Rates by layer on a logarithmic scale, a line a choice; lines are drawn over the depth, so that grains can be compared"
     fig, ax = plt.subplots(figsize=(6, 3))
-    for (label, lrs), colour in zip(rates.items(), sns.color_palette("colorblind")):
+    for (label, lrs), colour in zip(rates.items(), sns.color_palette("colorblind", len(rates))):
         ax.plot(np.linspace(0, 1, len(lrs)), lrs, marker="o", markersize=4, label=label, color=colour)
     ax.set(yscale="log", xlabel="depth", ylabel="learning rate", xticks=[0, 1], xticklabels=["input", "head"])
     ax.legend(frameon=False, fontsize=8)

@@ -133,10 +133,10 @@ def find_lrs(
     shares:np.ndarray|None=None, # Rate of each layer group over the head's; None is 1 for all
     start_lr:float=1e-7, # Lowest head rate tried
     end_lr:float=10, # Highest head rate tried
-    steps:int=100 # Batches to train, at least 20
+    steps:int=100 # Batches to train, at least 25
 )->tuple[pd.DataFrame,dict[str,float]]: # Head rate and loss a step; suggested head rates by name
     "fastai's learning-rate finder over discriminative rates"
-    if steps < 20: raise InputError(f"the finder needs at least 20 steps, got {steps}")
+    if steps < 25: raise InputError(f"the finder needs at least 25 steps, got {steps}")
     shares = np.ones(1) if shares is None else np.asarray(shares, dtype=float)
     path, recorder = learn.path, {k: list(getattr(learn.recorder, k, [])) for k in ("lrs", "losses", "values")}
     with tempfile.TemporaryDirectory() as folder, undisturbed(learn), learn.no_bar():
@@ -161,16 +161,17 @@ def read_suggestions(
 # %% ../nbs/02_schedules.ipynb #c9728d90
 def plot_finder(
     curves:dict[str,pd.DataFrame], # Title of a panel → curve from `find_lrs`
-    marks:list[float]=() # Head rates to mark, such as those of a study
+    marks:dict[str,tuple[float,...]]|None=None, # Title of a panel → head rates to mark, such as those of a study
+    steps:int=100 # Batches that the finder was to train
 )->plt.Figure:
     "Loss against head rate, a panel a curve, with fastai's suggestions"
     fig, axes = plt.subplots(1, len(curves), figsize=(3.2*len(curves), 2.6), squeeze=False)
     for ax, (title, curve) in zip(axes[0], curves.items()):
         shown = curve.iloc[:-5] if len(curve) > 10 else curve
         ax.plot(shown["lr"], shown["loss"], color="0.3")
-        for (name, lr), colour in zip(read_suggestions(curve, len(curve)).items(), sns.color_palette("colorblind")):
+        for (name, lr), colour in zip(read_suggestions(curve, steps).items(), sns.color_palette("colorblind")):
             ax.plot(lr, np.interp(lr, shown["lr"], shown["loss"]), "o", color=colour, label=name, markersize=5)
-        for lr in marks: ax.axvline(lr, color="0.8", linewidth=1, zorder=0)
+        for lr in (marks or {}).get(title, ()): ax.axvline(lr, color="0.8", linewidth=1, zorder=0)
         ax.set(xscale="log", xlabel="head learning rate", title=title)
     axes[0,0].set_ylabel("loss")
     axes[0,0].legend(frameon=False, fontsize=7)

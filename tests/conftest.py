@@ -16,7 +16,7 @@ size = 16
 epochs = 1
 batch_size = 32
 source_epochs = 1
-finder_steps = 20
+finder_steps = 30
 
 [[experiments]]
 source = "digits01"
