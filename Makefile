@@ -3,7 +3,9 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.installed
-NEWEST := .fastai-newest/.installed
+# The newest fastai and the fastcore 2 that it needs, laid over the environment by one test
+NEWEST := .fastai-newest
+PIP := $(BIN)/python -m pip install --quiet --progress-bar off
 
 .PHONY: help demo test docs lab bench clean
 
@@ -17,20 +19,17 @@ help:
 
 $(READY): settings.ini setup.py pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gradlr needs Python 3.11 or newer: make PYTHON=python3.11")'
+	@echo "setting up .venv: PyTorch and the rest, about 6 GB and a few minutes, once"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --progress-bar off --editable '.[dev]'
-	touch $@
-
-# The newest fastai and the fastcore 2 that it needs, laid over the environment for one test
-$(NEWEST): $(READY)
-	rm -rf $(@D)
-	$(BIN)/python -m pip install --quiet --progress-bar off --no-deps --target $(@D) 'fastai>=2.8.12,<3' 'fastcore>=2.2.22' 'fasttransform>=0.0.3' 'fastdownload>=0.0.8' fastprogress 'plum-dispatch<2.10'
+	$(PIP) --editable '.[dev]'
+	rm -rf $(NEWEST)
+	$(PIP) --no-deps --target $(NEWEST) 'fastai>=2.8.12,<3' 'fastcore>=2.2.22' 'fasttransform>=0.0.3' 'fastdownload>=0.0.8' fastprogress 'plum-dispatch<2.10'
 	touch $@
 
 demo: $(READY)
 	$(BIN)/gradlr study run demo --out out/demo
 
-test: $(READY) $(NEWEST)
+test: $(READY)
 	$(BIN)/python tests/settled.py
 	$(BIN)/nbdev_test --n_workers 2
 	$(BIN)/python -m pytest
@@ -49,4 +48,4 @@ bench: $(READY)
 	$(BIN)/python benchmarks/training.py
 
 clean:
-	rm -rf .venv .fastai-newest _docs _proc build dist *.egg-info out/demo
+	rm -rf .venv $(NEWEST) _docs _proc build dist *.egg-info out/demo

@@ -60,9 +60,10 @@ def _of_experiment(
     table:pd.DataFrame, # From `results`
     source:str, # Of the experiment
     target:str # Of the experiment
-)->pd.DataFrame: # Its rows and those from scratch, with the column `way`
+)->pd.DataFrame: # Its rows and those from scratch at its rates, with the column `way`
     "What belongs to an experiment"
     rows = table[(table["kind"] == "target") & (table["target"] == target) & table["source"].isin([source, ""])]
+    rows = rows[rows["head_lr"].isin(rows.loc[rows["source"] == source, "head_lr"])]
     return rows.assign(way=[s if s != "gradual" else f"weight {w:g}" for s, w in zip(rows["strategy"], rows["weight"])])
 
 def ways_of(
@@ -79,6 +80,16 @@ def final(
     broken = rows[rows["state"] == "diverged"].drop_duplicates(["source", "target", "strategy", "weight", "head_lr", "seed"])
     return pd.concat([ended, broken.assign(train_loss=np.nan, valid_loss=np.nan, accuracy=np.nan)] if len(broken) else [ended])
 
+def _by_seed(
+    rows:pd.DataFrame, # Where the runs of an experiment ended
+    cells:list[str], # Columns that tell its cells
+    measure:str # Column of the values
+)->pd.DataFrame: # A row a seed, a column a cell
+    "Values by seed; seeds that a running study has not finished are left out, and so are cells with a diverged run"
+    complete = rows.groupby("seed").size() == len(rows[cells].drop_duplicates())
+    rows = rows[rows["seed"].map(complete)]
+    return rows.pivot_table(index="seed", columns=cells, values=measure, dropna=False).dropna(axis=1)
+
 def final_losses(
     table:pd.DataFrame, # From `results`
     source:str, # Of the experiment
@@ -87,16 +98,17 @@ def final_losses(
 )->tuple[pd.DataFrame,pd.DataFrame]: # Means, and what to print: a row a way, a column an initial rate
     "Where an experiment ended, with intervals over seeds; the best cell and negative transfer are marked"
     rows = final(_of_experiment(table, source, target))
-    cells = rows.groupby(["way", "head_lr"])
-    mean = cells[measure].mean().unstack().reindex(ways_of(rows))
-    words = cells[measure].apply(lambda v: said(*interval(v)) + (f", {v.isna().sum()} diverged" if v.isna().any() else "")).unstack().reindex(mean.index)
-    sign = -1 if measure == "accuracy" else 1
-    best = (sign*mean).min().min()
-    scratch = (sign*mean.loc["scratch"]).min() if "scratch" in mean.index else np.inf
-    for way in mean.index:
-        for lr in mean.columns:
-            if sign*mean.loc[way, lr] == best: words.loc[way, lr] += " ★"
-            elif way != "scratch" and sign*mean.loc[way, lr] > scratch: words.loc[way, lr] += " negative"
+    worse = -1 if measure == "accuracy" else 1
+    cells = rows.groupby(["way", "head_lr"])[measure]
+    mean = cells.mean().unstack().reindex(ways_of(rows))
+    words = cells.apply(lambda v: said(*interval(v)) + (f", {v.isna().sum()} diverged" if v.isna().any() else "")).unstack().reindex(mean.index)
+    by_seed = _by_seed(rows, ["way", "head_lr"], measure)*worse
+    if by_seed.empty: return mean, words.fillna("–")
+    words.loc[by_seed.mean().idxmin()] += " ★"
+    scratch = by_seed.loc[:, by_seed.columns.get_level_values("way") == "scratch"]
+    for cell in by_seed.columns.drop(scratch.columns) if len(scratch.columns) else ():
+        difference, half, _ = interval(by_seed[cell] - scratch[scratch.mean().idxmin()])
+        if difference - half > 0: words.loc[cell] += " negative"
     return mean, words.fillna("–")
 
 # %% ../nbs/10_report.ipynb #fbbbd0be
@@ -149,10 +161,9 @@ def _losses_by_seed(
     table:pd.DataFrame, # From `results`
     source:str, # Of the experiment
     target:str # Of the experiment
-)->pd.DataFrame: # A row a seed, a column a strategy, weight and rate; columns with a diverged run are left out
+)->pd.DataFrame: # A row a seed, a column a strategy, weight and rate
     "Final losses of an experiment"
-    rows = final(_of_experiment(table, source, target))
-    return rows.pivot_table(index="seed", columns=["strategy", "weight", "head_lr"], values="valid_loss", dropna=False).dropna(axis=1)
+    return _by_seed(final(_of_experiment(table, source, target)), ["strategy", "weight", "head_lr"], "valid_loss")
 
 def gains(
     table:pd.DataFrame # From `results`
@@ -161,19 +172,24 @@ def gains(
     rows = {}
     for source, target in experiments_of(table):
         cells = _losses_by_seed(table, source, target)
+        if cells.empty: continue
         there = cells.columns.get_level_values("strategy")
-        loss = {name: held_out(cells.loc[:, there == name]) for name in ("scratch", "uniform", "gradual") if name in there}
-        if "uniform" in loss and "gradual" in loss: loss["transfer"] = held_out(cells.loc[:, there != "scratch"])
+        groups = {"scratch": there == "scratch", "uniform": there == "uniform", "gradual": there == "gradual", "transfer": there != "scratch"}
+        loss = {name: held_out(cells.loc[:, members]) for name, members in groups.items() if members.any()}
         for one, other, title in (("gradual", "uniform", "gradual over uniform"), ("transfer", "scratch", "transfer over scratch")):
             if one in loss and other in loss: rows[source, target, title] = 100*(1 - loss[one]/loss[other])
-    return pd.DataFrame(rows).T.rename_axis(["source", "target", "gain"])
+    index = pd.MultiIndex.from_tuples(rows, names=["source", "target", "gain"]) if rows else pd.MultiIndex.from_arrays([[], [], []], names=["source", "target", "gain"])
+    return pd.DataFrame(list(rows.values()), index=index)
 
 def best_weights(
     table:pd.DataFrame # From `results`
 )->pd.DataFrame: # A row a panel: source, target, head_lr, seed, weight of the lowest final loss
-    "Which weight wins each panel"
+    "Which weight wins each panel that has a finished run of every weight"
     rows = final(table[(table["kind"] == "target") & table["strategy"].isin(["uniform", "gradual"])]).dropna(subset="valid_loss")
-    return rows.loc[rows.groupby(["source", "target", "head_lr", "seed"])["valid_loss"].idxmin(), ["source", "target", "head_lr", "seed", "weight"]]
+    panel = rows.groupby(["source", "target", "head_lr", "seed"])["valid_loss"]
+    rows = rows[panel.transform("size") == rows["weight"].nunique()]
+    best = rows.groupby(["source", "target", "head_lr", "seed"])["valid_loss"].idxmin()
+    return rows.loc[best, ["source", "target", "head_lr", "seed", "weight"]]
 
 def wilson(
     share:float, # Observed share
@@ -193,7 +209,7 @@ def extremes_share(
     if len(weights) < 3 or panels.empty: return {}
     extreme = panels.assign(extreme=panels["weight"].isin(weights[[0, -1]])).groupby(["source", "target", "seed"])["extreme"].mean()
     low, high = wilson(extreme.mean(), len(extreme))
-    return dict(share=extreme.mean(), low=low, high=high, chance=2/len(weights), n=len(panels))
+    return dict(share=extreme.mean(), low=low, high=high, chance=2/len(weights), panels=len(panels), n=len(extreme))
 
 # %% ../nbs/10_report.ipynb #fd711e03
 def verdict(
@@ -212,7 +228,7 @@ def answers(
     rows, gained = [], gains(table)
     questions = {"gradual over uniform": "Does gradual beat uniform?", "transfer over scratch": "Does transfer beat scratch?"}
     for title, question in questions.items():
-        if gained.empty or title not in gained.index.get_level_values("gain"): continue
+        if title not in gained.index.get_level_values("gain"): continue
         part = gained.xs(title, level="gain")
         for where, values in [("all experiments", part.mean()), *((" → ".join(key), row) for key, row in part.iterrows())]:
             mean, half, n = interval(values)
@@ -220,7 +236,7 @@ def answers(
                              evidence=f"loss {abs(mean):.1f} % {'lower' if mean > 0 else 'higher'}" + ("" if np.isnan(half) else f", 95 % interval {mean-half:+.1f} to {mean+half:+.1f} % lower") + f" (n={n} seeds)"))
     share = extremes_share(table)
     if share: rows.append(dict(question="Are the extreme weights rarely best?", where="all experiments", answer=verdict(-share["high"], -share["low"], -share["chance"]),
-                               evidence=f"best in {100*share['share']:.0f} % of n={share['n']} panels, 95 % interval {100*share['low']:.0f} to {100*share['high']:.0f} %; chance would be {100*share['chance']:.0f} %"))
+                               evidence=f"best in {100*share['share']:.0f} % of {share['panels']} panels, 95 % interval {100*share['low']:.0f} to {100*share['high']:.0f} % (n={share['n']} pairs of experiment and seed); chance would be {100*share['chance']:.0f} %"))
     return pd.DataFrame(rows, columns=["question", "where", "answer", "evidence"])
 
 # %% ../nbs/10_report.ipynb #bbc3a3ce
@@ -252,10 +268,10 @@ def plot_weights(
     fig, axes = plt.subplots(1, len(pairs), figsize=(2.7*len(pairs) + 1.2, 2.7), squeeze=False)
     for ax, (source, target) in zip(axes[0], pairs):
         rows = final(_of_experiment(table, source, target))
-        for (rate, cells), colour in zip(rows[rows["strategy"] != "scratch"].groupby("head_lr"), sns.color_palette("colorblind")):
+        for (rate, cells), colour in zip(rows[rows["strategy"] != "scratch"].groupby("head_lr"), sns.color_palette("colorblind", rows["head_lr"].nunique())):
             ends = cells.groupby("weight")["valid_loss"].apply(interval)
             mean, half, _ = (np.array(part) for part in zip(*ends))
-            ax.errorbar(ends.index, mean, yerr=np.minimum(half, mean*0.8), marker="o", markersize=4, capsize=2, color=colour, label=f"rate {rate:g}")
+            ax.errorbar(ends.index, mean, yerr=[np.minimum(half, mean*0.8), half], marker="o", markersize=4, capsize=2, color=colour, label=f"rate {rate:g}")
         scratch = rows[rows["strategy"] == "scratch"].groupby("head_lr")["valid_loss"].mean()
         if len(scratch): ax.axhline(scratch.min(), color="0.35", linestyle="--", label="scratch")
         ax.set(title=f"{source} → {target}", xlabel="weight", yscale="log")
@@ -289,7 +305,7 @@ def _html_table(
 )->str:
     "A table inside HTML, with marked cells"
     text = frame.to_html(index=index, border=0, escape=True)
-    return '<div class="wide">' + text.replace("<td>", '<td class="cell">').replace(" ★", ' <b class="best">best</b>').replace(" negative", ' <i class="negative">negative</i>') + "</div>"
+    return '<div class="wide">' + text.replace(" ★</td>", ' <b class="best">best</b></td>').replace(" negative</td>", ' <i class="negative">negative</i></td>') + "</div>"
 
 STYLE = """:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}
 h1,h2{line-height:1.2}h2{margin-top:2.5rem;border-top:1px solid #8886;padding-top:1rem}.lead{font-size:1.15rem}
@@ -338,16 +354,17 @@ def write_report(
     told = answers(table)
     lead = "".join(f"<p class=lead><b>{html.escape(row.question)} {html.escape(row.answer.capitalize())}.</b> {html.escape(row.evidence)}.</p>"
                    for row in told[told["where"] == "all experiments"].itertuples())
+    marks = {f"{e.source} → {e.target}": e.head_lrs or study.head_lrs for e in study.experiments}
     gained = [_image(plot_gains(table), "loss of gradual against uniform rates, by experiment")] if "Does gradual beat uniform?" in set(told["question"]) else []
     groups = max((r["groups"] for r in records), key=len)
     rates = {f"weight {w:g}": gradual_lrs(1., w, len(groups)) for w in study.weights}
     curves = finder_curves(records)
     body = [f"<h1>How fast should each layer learn?</h1><p>The study <i>{html.escape(study.name)}</i>: {html.escape(study.network)} at {study.size} px, "
             f"{study.epochs} epochs, seeds {html.escape(', '.join(map(str, study.seeds)))}; made by gradlr {version('gradlr')}. "
-            "Means are over seeds, with 95 % intervals; gains compare each way at the initial rate that is best on the other seeds.</p>", lead, *gained,
+            "Means are over seeds, with 95 % intervals; gains compare each way at the initial rate (and weight) that is best on the other seeds; one seed alone gives no interval.</p>", lead, *gained,
             _image(plot_weights(table), "final validation loss against the weight, by initial rate"), _html_table(told, index=False), *(_experiment_section(table, *pair) for pair in experiments_of(table)),
             "<h2>Rates by layer</h2>", _image(plot_rates(rates), "learning rate by layer for each weight"), f"<p>Layer groups ({html.escape(study.grain)}): {html.escape(', '.join(groups))}. The head's rate is 1.</p>",
-            *(["<h2>Learning-rate finder</h2>", _image(plot_finder(curves, study.head_lrs), "loss against learning rate"), "<p>Gray lines mark the initial rates of the study.</p>"] if curves else []),
+            *(["<h2>Learning-rate finder</h2>", _image(plot_finder(curves, marks, study.finder_steps), "loss against learning rate"), "<p>Gray lines mark the initial rates of the study.</p>"] if curves else []),
             _how_it_was_made(folder, records)]
     page = f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>gradlr: {html.escape(study.name)}</title><style>{STYLE}</style>" + "".join(body) + "</html>"
     file = Path(file or folder/"report.html")
