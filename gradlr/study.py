@@ -101,8 +101,8 @@ THESIS_LRS = {("emnist01", "emnist02"): (5e-3, 1e-3), ("emnist01", "cifar02"): (
               ("cifar01", "emnist02"): (1e-3, 1e-4), ("cifar01", "cifar02"): (5e-5, 2e-5)}
 
 PRESETS = dict(
-    demo=Study("demo", _four("digits", "photos"), head_lrs=(1e-3, 5e-3), weights=(1., 0.5, 0.25), seeds=(0, 1), size=32, epochs=3,
-               batch_size=16, source_epochs=4, finder_steps=40),
+    demo=Study("demo", _four("digits", "photos"), head_lrs=(1e-3, 5e-3), weights=(1., 0.5, 0.25), seeds=(0, 1), size=24, epochs=3,
+               batch_size=32, source_epochs=4, finder_steps=30),
     small=Study("small", _four("emnist", "cifar"), head_lrs=(3e-4, 2e-3, 1e-2), size=32, epochs=3, precision="bfloat16",
                 samples={"emnist01": replace(SAMPLES["emnist01"], train=688, valid=172, part="test"),
                          "emnist02": replace(SAMPLES["emnist02"], part="test")}),
