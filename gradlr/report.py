@@ -233,7 +233,7 @@ def answers(
         for where, values in [("all experiments", part.mean()), *((" → ".join(key), row) for key, row in part.iterrows())]:
             mean, half, n = interval(values)
             rows.append(dict(question=question, where=where, answer=verdict(mean - half, mean + half),
-                             evidence=f"loss {abs(mean):.1f} % {'lower' if mean > 0 else 'higher'}" + ("" if np.isnan(half) else f", 95 % interval {mean-half:+.1f} to {mean+half:+.1f} % lower") + f" (n={n} seeds)"))
+                             evidence=f"loss {abs(mean):.1f} % {'lower' if mean > 0 else 'higher'}" + ("" if np.isnan(half) else f"; 95 % interval of the reduction {mean-half:.1f} to {mean+half:.1f} %") + f" (n={n} seeds)"))
     share = extremes_share(table)
     if share: rows.append(dict(question="Are the extreme weights rarely best?", where="all experiments", answer=verdict(-share["high"], -share["low"], -share["chance"]),
                                evidence=f"best in {100*share['share']:.0f} % of {share['panels']} panels, 95 % interval {100*share['low']:.0f} to {100*share['high']:.0f} % (n={share['n']} pairs of experiment and seed); chance would be {100*share['chance']:.0f} %"))

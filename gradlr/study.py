@@ -8,8 +8,9 @@ __all__ = ['STRICT', 'THESIS_LRS', 'PRESETS', 'RECIPE', 'SCHEMA', 'PACKAGES', 'G
            'read_records', 'pack', 'weights_file', 'train', 'perform', 'only_one', 'adopt', 'prepare_samples',
            'execute', 'results', 'collect', 'status']
 
-# %% ../nbs/07_study.ipynb #ecceffb0
+# %% ../nbs/07_study.ipynb #cec39e74
 import fcntl
+import gc
 import hashlib
 import io
 import json
@@ -476,7 +477,9 @@ def perform(
         file = _record_file(folder, run.key)
         if not file.exists(): write_whole(file, json.dumps(record, indent=1, allow_nan=False).encode())
     except Exception as e: return run, f"{type(e).__name__}: {e}"
-    finally: started.unlink(missing_ok=True)
+    finally:
+        started.unlink(missing_ok=True)
+        gc.collect()                                                          # a Learner refers to itself: without this, two networks lie in memory
     return run, None
 
 def _started_file(
