@@ -37,6 +37,7 @@ from fastai.learner import Learner
 from fastai.torch_core import set_seed
 from fastcore.docments import docments
 from joblib import Parallel, cpu_count, delayed, parallel_config
+from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from pyarrow import parquet
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -589,7 +590,7 @@ def execute(
     folder, failed = Path(folder).absolute(), {}
     jobs = jobs or (1 if torch.cuda.is_available() else cpu_count())
     check_study(study)
-    with only_one(folder):
+    with only_one(folder), _no_idle_workers():
         adopt(study, folder, extend)
         drawn = prepare_samples(study, folder, data)
         fingerprints = {name: about["fingerprint"] for name, about in drawn.items()}
@@ -610,6 +611,12 @@ def execute(
     waiting = [f"{_in_words(r)}: its source was not trained to the end" for r in runs if r.source_sha256 is None]
     if not failed and not waiting: collect(folder)
     return [*failed.values(), *waiting]
+
+@contextmanager
+def _no_idle_workers():
+    "End the worker processes with the study, whichever way it ends: joblib would keep them for five minutes"
+    try: yield
+    finally: get_reusable_executor(kill_workers=True).shutdown(wait=True, kill_workers=True)
 
 def _in_words(
     run:Run # That something is to be said of
