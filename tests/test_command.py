@@ -14,7 +14,7 @@ def folder_of_images(folder:Path, **counts)->Path:
     "A folder of class folders with small pictures"
     for name, count in counts.items():
         (folder/name).mkdir(parents=True)
-        for i in range(count): Image.new("RGB", (20, 20), (i, len(name), 100)).save(folder/name/f"{i}.png")
+        for i in range(count): Image.new("RGB", (20, 20), (i, ord(name[0]), 100)).save(folder/name/f"{i}.png")
     return folder
 
 def own_sample(tmp_path:Path, images:Path)->Path:
