@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from sklearn.manifold import TSNE
 from torch.nn.functional import interpolate
 
-from .errors import InputError, one_of
+from .errors import InputError
 from .samples import ImageSet
 
 # %% ../nbs/04_reduce.ipynb #102a3d8d
