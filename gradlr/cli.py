@@ -12,12 +12,13 @@ import os
 import shlex
 import signal
 import sys
+import time
 import warnings
 
 from . import __version__
 from .errors import InputError
 
-# %% ../nbs/11_cli.ipynb #e9258a97
+# %% ../nbs/11_cli.ipynb #ac48d7f9
 def _study_run(
     args:argparse.Namespace # study, out, jobs, data, extend
 )->int: # Exit code
@@ -74,6 +75,28 @@ def _study_pack(args:argparse.Namespace)->int:
     print(f"packed into {args.destination}")
     return 0
 
+def _distances(args:argparse.Namespace)->int:
+    "Measure two sets of images, class against class; print the table and write the heat map"
+    begin = time.perf_counter()
+    from gradlr.hausdorff import class_distances, distance_matrix, plot_distances
+    from gradlr.samples import SAMPLES, training_images
+    from gradlr.study import named_study
+    samples = SAMPLES | (named_study(args.study).samples if args.study else {})
+    source, target = (training_images(name, args.size, samples, args.data) for name in (args.source, args.target))
+    distances = class_distances(source, target, args.components, args.size, args.per_class, args.draws)
+    mean, spread = (distance_matrix(distances, of) for of in ("mean", "std"))
+    plot_distances(mean, f"{args.source} → {args.target}").figure.savefig(args.file, dpi=150, bbox_inches="tight")
+    seconds = round(time.perf_counter() - begin, 1)
+    if args.json:
+        table = mean.stack().rename("distance").to_frame().assign(std=spread.fillna(0).stack()).reset_index()
+        print(json.dumps(dict(distances=table.to_dict("records"), explained=distances["explained"].min(), draws=args.draws, picture=args.file, seconds=seconds)))
+        return 0
+    print(f"modified Hausdorff distances at {args.size} px, a row a class of {args.source}, a column a class of {args.target}")
+    print(mean.round(2).to_string())
+    if args.draws > 1: print(f"mean of {args.draws} draws; the largest standard deviation over draws is {spread.to_numpy().max():.2f}")
+    print(f"nearest: {' and '.join(mean.stack().idxmin())}; components hold {100*distances['explained'].min():.1f} % of the variance; picture: {args.file}; {seconds} s")
+    return 0
+
 def _report(args:argparse.Namespace)->int:
     "Write a study's report"
     from gradlr.report import write_report
@@ -87,6 +110,7 @@ start here:
   gradlr study show demo > mine.toml          a study as a file, to copy and change
   gradlr study run mine.toml --out out/mine   run it; the same command again continues it
   gradlr study status out/mine                how far it is
+  gradlr distances photos01 photos02          how far apart are the classes of two sets of images
 """
 
 def _parser()->argparse.ArgumentParser:
@@ -110,6 +134,16 @@ def _parser()->argparse.ArgumentParser:
     pack = _command(study, "pack", _study_pack, "put all records of a study into one small file, to keep or share")
     pack.add_argument("folder", metavar="DIR", help="a study's folder")
     pack.add_argument("destination", metavar="DEST", help="folder to write records.parquet and the settings to")
+    distances = _command(commands, "distances", _distances, "how far apart are the classes of two sets of images? Modified Hausdorff distances")
+    for end in ("source", "target"): distances.add_argument(end, metavar=end.upper(), help="a sample (digits01, photos02, emnist01, cifar02, …), or an image folder with one folder a class")
+    distances.add_argument("--components", metavar="N", type=_components, default=148, help="principal components, or the share of variance to keep, such as 0.95 (default: 148, the thesis's)")
+    distances.add_argument("--size", metavar="PX", type=_positive, default=224, help="side that images are resized to (default: 224)")
+    distances.add_argument("--per-class", metavar="N", type=_positive, help="images of each class (default: as many as the smallest class has, at most 600)")
+    distances.add_argument("--draws", metavar="N", type=_positive, default=5, help="repeats of the random exclusion (default: 5)")
+    distances.add_argument("--study", metavar="STUDY", help="a preset or a TOML file whose own samples can be named too")
+    distances.add_argument("--data", metavar="DIR", help="where EMNIST and CIFAR-10 are, or are downloaded to (default: $GRADLR_DATA, then the user's cache folder)")
+    distances.add_argument("--file", metavar="FILE", default="distances.png", help="heat map to write (default: distances.png)")
+    distances.add_argument("--json", action="store_true", help="as JSON, for scripts")
     report = _command(commands, "report", _report, "write one self-contained HTML file with what came out of a study")
     report.add_argument("folder", metavar="DIR", help="a study's folder")
     report.add_argument("--file", metavar="FILE", help="where to write it (default: DIR/report.html)")
@@ -129,9 +163,18 @@ def _command(
 def _positive(
     text:str # As typed
 )->int:
-    "A number of worker processes"
+    "A number of processes, draws, images or pixels"
     if not text.isdigit() or int(text) < 1: raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
     return int(text)
+
+def _components(
+    text:str # As typed
+)->int|float:
+    "A number of components, or a share of the variance"
+    try: value = float(text)
+    except ValueError: value = 0
+    if not (0 < value < 1 or value >= 1 and value.is_integer()): raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, or a share between 0 and 1, got {text!r}")
+    return value if value < 1 else int(value)
 
 def _interrupt(number, frame): raise KeyboardInterrupt(128 + number)
 

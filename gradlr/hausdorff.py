@@ -31,6 +31,7 @@ def _as_points(
     if not len(points): raise InputError(f"{name} is empty: a distance to nothing is not defined")
     if not points.is_floating_point(): points = points.double()
     if points.dtype not in (torch.float32, torch.float64): points = points.float()
+    if torch.isfinite(points.sum()): return points                                    # one pass; a sum that overflows is looked at again
     bad = ~torch.isfinite(points).all(1)
     if bad.any(): raise InputError(f"{name} has values that are not finite in {int(bad.sum())} of {len(points)} points, the first being point {int(bad.nonzero()[0])}")
     return points
@@ -38,7 +39,7 @@ def _as_points(
 def nearest_distances(
     a, # numpy array or torch tensor, points × dimensions
     b, # The same number of dimensions
-    block:int=1024 # Points of each set at a time: memory is block × block numbers
+    block:int=2400 # Points of each set at a time: memory is block × block numbers, 23 MB at the default
 )->tuple[torch.Tensor,torch.Tensor]: # Distance of each point of `a` to its nearest in `b`, and of each point of `b` to its nearest in `a`
     "Distances to the nearest point of the other set, in both directions"
     a, b = _as_points(a, "the first set"), _as_points(b, "the second set")
@@ -50,12 +51,12 @@ def nearest_distances(
     left = torch.cat([-2*a, squares[0], torch.ones_like(squares[0])], dim=1)
     right = torch.cat([b, torch.ones_like(squares[1]), squares[1]], dim=1)
     nearest = a.new_full((len(a),), torch.inf), b.new_full((len(b),), torch.inf)
-    for rows in range(0, len(a), block):
-        for columns in range(0, len(b), block):
-            product = left[rows:rows + block] @ right[columns:columns + block].T
-            for best, start, dim in ((nearest[0], rows, 1), (nearest[1], columns, 0)):
-                part = best[start:start + block]
-                torch.minimum(part, product.amin(dim), out=part)
+    product = a.new_empty(min(block, len(a))*min(block, len(b)))                       # one piece of memory for all blocks
+    for rows, best_of_rows in zip(left.split(block), nearest[0].split(block)):
+        for columns, best_of_columns in zip(right.split(block), nearest[1].split(block)):
+            squared = torch.mm(rows, columns.T, out=product[:len(rows)*len(columns)].view(len(rows), len(columns)))
+            torch.minimum(best_of_rows, squared.amin(1), out=best_of_rows)
+            torch.minimum(best_of_columns, squared.amin(0), out=best_of_columns)
     return _refined(nearest[0], a, b, squares, block), _refined(nearest[1], b, a, squares[::-1], block)
 
 def _refined(
@@ -94,7 +95,7 @@ def hausdorff(
     b, # The same number of dimensions
     rule:str="max", # From the distances of points to the distance of sets, a name in `POINT_RULES`; "mean" is the modified one
     combine:str="max", # How the two directions join, a name in `COMBINATIONS`
-    block:int=1024 # Points of each set at a time: memory is block × block numbers
+    block:int=2400 # Points of each set at a time: memory is block × block numbers
 )->float:
     "Hausdorff distance of two sets, in any of the 24 forms of Dubuisson & Jain (1994)"
     one_of(rule, POINT_RULES, "point rule"), one_of(combine, COMBINATIONS, "combination")
@@ -122,7 +123,7 @@ def class_distances(
     target:ImageSet, # Training images of the target
     n_components:int|float=148, # Of the joint PCA; below 1, the share of variance to explain. 148 is the thesis's
     size:int=224, # Side in pixels that images are resized to; 224 is the thesis's
-    per_class:int|None=None, # Images of each class; None is as many as the smallest class has
+    per_class:int|None=None, # Images of each class; None is as many as the smallest class has, at most the thesis's 600
     draws:int=1, # Repeats of the random exclusion
     seed:int=0, # Of the first draw
     rule:str="mean", # A name in `POINT_RULES`; the mean is the modified Hausdorff distance
@@ -133,8 +134,9 @@ def class_distances(
     if draws < 1: raise InputError(f"draws must be at least 1, got {draws}")
     counts = [(n, f"class {name!r} of the {side}") for side, images in (("source", source), ("target", target)) for name, n in images.counts().items()]
     fewest, where = min(counts)
-    per_class = per_class or fewest
-    if fewest < per_class or per_class < 1: raise InputError(f"{where} has {fewest} images, and {per_class} are asked for: lower per_class")
+    per_class = min(fewest, 600) if per_class is None else per_class
+    if per_class < 1 and fewest: raise InputError(f"per_class must be at least 1, got {per_class}")
+    if fewest < max(per_class, 1): raise InputError(f"{where} has {fewest} images, and {per_class or 'some'} are asked for: lower per_class")
     space = ResizedSpace(source, target, size=size)
     rows = []
     for draw in tqdm(range(draws), desc="distances", delay=2, leave=False):

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PHOTOS', 'OFFICIAL_FILES', 'PARTS', 'DATA', 'SAMPLES', 'ImageSet', 'load_digits', 'load_photos', 'data_folder',
            'load_emnist', 'load_cifar10', 'load_folder', 'load_images', 'Sample', 'draw_sample', 'load_sample',
-           'save_images', 'read_images', 'Resize', 'TensorDL', 'dataloaders']
+           'training_images', 'save_images', 'read_images', 'Resize', 'TensorDL', 'dataloaders']
 
 # %% ../nbs/00_samples.ipynb #819c6588
 import hashlib
@@ -13,6 +13,7 @@ import os
 import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import fastai.vision.data # teaches fastai to show batches of images
@@ -319,6 +320,32 @@ def load_sample(
     "Load the images of a sample and draw it"
     images = load_images(sample.data, sample.classes or None, sample.split, sample.part, size, folder)
     return draw_sample(images, sample.classes, sample.train, sample.valid, sample.seed)
+
+# %% ../nbs/00_samples.ipynb #1aaae9d4
+def _have_one_size(
+    files:dict[str,list[Path]] # Of each class
+)->bool:
+    "Do all images have the same size? Only their headers are read; a file that is no image is named when it is decoded"
+    sizes = set()
+    for file in chain.from_iterable(files.values()):
+        try:
+            with Image.open(file) as image: sizes.add(image.size)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError): continue
+        if len(sizes) > 1: return False
+    return True
+
+def training_images(
+    name:str, # A name in `samples`, or the path of a folder of class folders
+    size:int=224, # Side in pixels that images of a folder are scaled and cropped to where they have several sizes
+    samples:dict[str,Sample]|None=None, # Samples by name; None is `SAMPLES`
+    folder:str|Path|None=None # Where downloaded data live; None asks `GRADLR_DATA`, then the user's cache folder
+)->ImageSet:
+    "The training part of a sample, or all images of a folder"
+    samples, own = samples or SAMPLES, Path(name).expanduser()
+    if name in samples: return load_sample(samples[name], size, folder)[0]
+    if own.is_dir(): return load_folder(own, size=None if _have_one_size(_class_folders(own, None)) else size)
+    if os.sep in name: raise InputError(f"no folder {name!r}")
+    return one_of(name, samples, "sample or folder")
 
 # %% ../nbs/00_samples.ipynb #5c451f70
 def save_images(
