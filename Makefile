@@ -14,14 +14,14 @@ help:
 	@echo "make test    notebooks settled and tested, then pytest"
 	@echo "make docs    the notebooks as pages, in _docs"
 	@echo "make lab     JupyterLab, with hooks that keep notebooks clean"
-	@echo "make bench   training speed beside a bare PyTorch loop"
+	@echo "make bench   training, components and distances beside their peers, some ten minutes"
 	@echo "make clean   remove environments, builds and the demo's output"
 
 $(READY): settings.ini setup.py pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gradlr needs Python 3.11 or newer: make PYTHON=python3.11")'
 	@echo "setting up .venv: PyTorch and the rest, about 6 GB and a few minutes, once"
 	$(PYTHON) -m venv .venv
-	$(PIP) --editable '.[dev]'
+	$(PIP) --editable '.[dev,bench]'
 	rm -rf $(NEWEST)
 	$(PIP) --no-deps --target $(NEWEST) 'fastai>=2.8.12,<3' 'fastcore>=2.2.22' 'fasttransform>=0.0.3' 'fastdownload>=0.0.8' fastprogress 'plum-dispatch<2.10'
 	touch $@
@@ -46,6 +46,8 @@ lab: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/components.py
+	$(BIN)/python benchmarks/distances.py
 
 clean:
 	rm -rf .venv $(NEWEST) _docs _proc build dist *.egg-info out/demo

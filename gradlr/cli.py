@@ -16,7 +16,7 @@ import time
 import warnings
 
 from . import __version__
-from .errors import InputError
+from .errors import InputError, one_of
 
 # %% ../nbs/11_cli.ipynb #ac48d7f9
 def _study_run(
@@ -81,6 +81,7 @@ def _distances(args:argparse.Namespace)->int:
     from gradlr.hausdorff import class_distances, distance_matrix, plot_distances
     from gradlr.samples import SAMPLES, training_images
     from gradlr.study import named_study
+    _writable_picture(args.file)
     samples = SAMPLES | (named_study(args.study).samples if args.study else {})
     source, target = (training_images(name, args.size, samples, args.data) for name in (args.source, args.target))
     distances = class_distances(source, target, args.components, args.size, args.per_class, args.draws)
@@ -96,6 +97,14 @@ def _distances(args:argparse.Namespace)->int:
     if args.draws > 1: print(f"mean of {args.draws} draws; the largest standard deviation over draws is {spread.to_numpy().max():.2f}")
     print(f"nearest: {' and '.join(mean.stack().idxmin())}; components hold {100*distances['explained'].min():.1f} % of the variance; picture: {args.file}; {seconds} s")
     return 0
+
+def _writable_picture(
+    file:str # As typed
+)->None:
+    "Raise `InputError`, before any work, where a picture cannot be written there"
+    from matplotlib.backend_bases import FigureCanvasBase
+    one_of(os.path.splitext(file)[1].lstrip("."), FigureCanvasBase.get_supported_filetypes(), f"kind of picture for {file!r}, by its ending")
+    if not os.access(os.path.dirname(file) or ".", os.W_OK): raise InputError(f"cannot write {file!r}: its folder does not exist, or may not be written to")
 
 def _report(args:argparse.Namespace)->int:
     "Write a study's report"

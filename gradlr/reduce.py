@@ -129,20 +129,20 @@ def _leading(
 
 # %% ../nbs/04_reduce.ipynb #98878112
 def plot_components(
-    space:ResizedSpace, # Of the features
-    pca:PCA, # Fitted on features of that space
-    n:int=4 # How many
+    images, # Components × 3 × height × width, from `ResizedSpace.pixels`; numpy array or torch tensor
+    shares, # Explained share of the variance, one a component
+    title:str="" # Above the picture
 )->plt.Figure:
-    "The leading components as images, a panel a colour channel, with the share of variance that each explains"
-    images = space.pixels(pca.components[:n]).cpu().numpy()
+    "Components as images, a panel a colour channel, with the share of variance that each explains"
     fig, axes = plt.subplots(3, len(images), figsize=(1.6*len(images) + 0.5, 4.8), squeeze=False)
-    for k, (column, image) in enumerate(zip(axes.T, images)):
+    for k, (column, image) in enumerate(zip(axes.T, np.asarray(images, dtype=float))):
         reach = np.abs(image).max()
         for ax, channel, name in zip(column, image, ("red", "green", "blue")):
             ax.imshow(channel, cmap="RdBu_r", vmin=-reach, vmax=reach)
             ax.set(xticks=[], yticks=[])
             if k == 0: ax.set_ylabel(name)
-        column[0].set_title(f"{100*pca.shares[k]:.1f} %", fontsize=9)
+        column[0].set_title(f"{100*shares[k]:.1f} %", fontsize=9)
+    fig.suptitle(title, fontsize=10)
     plt.close(fig)
     return fig
 

@@ -1,4 +1,5 @@
 "The command as a hurried user types it"
+import json
 import time
 from pathlib import Path
 
@@ -92,3 +93,23 @@ def test_another_study_in_the_folder(tiny, tmp_path, refused):
     (("study", "run", "demo", "--jobs", "none"), ["at least 1"]),
 ])
 def test_wrong_arguments(refused, arguments, words): refused(arguments, *words)
+
+def test_distances_of_own_folders(tmp_path):
+    cats, dogs = folder_of_images(tmp_path/"cats", small=12, large=9), folder_of_images(tmp_path/"dogs", young=10, old=8)
+    result = gradlr("distances", cats, dogs, "--components", "3", "--size", "40", "--draws", "2", "--json", "--file", tmp_path/"map.png")
+    assert result.returncode == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert {(d["source"], d["target"]) for d in told["distances"]} == {(s, t) for s in ("small", "large") for t in ("young", "old")}
+    assert all(d["distance"] > 0 for d in told["distances"]) and (tmp_path/"map.png").stat().st_size > 1000
+
+@pytest.mark.parametrize("arguments,words", [
+    (["digits01", "digits2"], ["unknown sample or folder 'digits2'", "digits02"]),
+    (["digits01", "no/where"], ["no folder 'no/where'"]),
+    (["digits01", "photos02", "--components", "900"], ["480 images", "lower n_components"]),
+    (["digits01", "photos02", "--components", "much"], ["whole number of at least 1, or a share"]),
+    (["digits01", "photos02", "--per-class", "100"], ["has 60 images, and 100 are asked for", "lower per_class"]),
+    (["digits01", "photos02", "--draws", "0"], ["at least 1"]),
+    (["digits01", "photos02", "--file", "no/such/folder/map.png"], ["no/such/folder"]),
+    (["digits01", "photos02", "--file", "map.jpgg"], ["map.jpgg"]),
+])
+def test_wrong_distances_are_explained(refused, arguments, words): refused(["distances", *arguments], *words)
