@@ -12,6 +12,7 @@ import numpy as np
 import scipy.linalg
 import torch
 from matplotlib import pyplot as plt
+from scipy.sparse.linalg import eigsh
 from sklearn.manifold import TSNE
 from torch.nn.functional import interpolate
 
@@ -121,11 +122,20 @@ def _leading(
     n, width = centred.shape
     by_images = n < width
     matrix = (centred @ centred.T if by_images else centred.T @ centred)/(n - 1)
-    values, vectors = scipy.linalg.eigh(matrix.cpu().numpy(), subset_by_index=(len(matrix) - k, len(matrix) - 1), overwrite_a=True, check_finite=False)
+    values, vectors = _largest(matrix.cpu().numpy(), k)
     values = torch.from_numpy(values[::-1].copy()).clamp(min=0).to(centred)
     vectors = torch.from_numpy(vectors[:,::-1].T.copy()).to(centred)
     if by_images: vectors = torch.nn.functional.normalize(vectors @ centred, dim=1)
     return values, vectors
+
+def _largest(
+    matrix:np.ndarray, # Symmetric
+    k:int # Eigenvalues wanted
+)->tuple[np.ndarray,np.ndarray]: # Eigenvalues, the largest last, and eigenvectors as columns
+    "Largest eigenvalues to machine precision: for few of many by Lanczos iteration, which is faster and in float32 more exact than reducing all of the matrix"
+    n = len(matrix)
+    if 5*k < n: return eigsh(matrix, k, which="LA", v0=np.random.default_rng(0).standard_normal(n).astype(matrix.dtype))
+    return scipy.linalg.eigh(matrix, subset_by_index=(n - k, n - 1), overwrite_a=True, check_finite=False)
 
 # %% ../nbs/04_reduce.ipynb #98878112
 def plot_components(
