@@ -46,11 +46,12 @@ def points(draw, dimensions:int, dtype:type, centre:np.ndarray)->np.ndarray:
 
 @st.composite
 def pairs(draw, dtypes=DTYPES)->tuple[np.ndarray,np.ndarray]:
-    "Two sets with the same dimensions, at the origin or far from it; sometimes they share points"
+    "Two sets with the same dimensions, at the origin or far from it; sometimes they share points, or nearly"
     dimensions, dtype = draw(st.integers(1, 8)), draw(dtypes)
     centre = np.full(dimensions, draw(st.sampled_from((0., 1e4, -1e6))))
     a, b = draw(points(dimensions, dtype, centre)), draw(points(dimensions, dtype, centre))
-    return (a, np.concatenate([b, a])[-40:]) if draw(st.booleans()) else (a, b)
+    step = draw(st.sampled_from((None, 0., 0.01, 1.)))
+    return (a, b) if step is None else (a, np.concatenate([b, a + dtype(step)])[-40:])
 
 def reach(*sets:np.ndarray)->float:
     "How far the points lie from their middle: what the errors of a computation about that middle are proportional to"
@@ -114,7 +115,18 @@ def test_nearest_is_nearest(sets):
     for found, expected in zip(nearest_distances(a, b), (plain(a, b), plain(b, a))):
         assert found.dtype == torch.as_tensor(a).dtype
         np.testing.assert_allclose(found.double().numpy(), expected, rtol=0, atol=ERRORS[a.dtype.type]*reach(a, b))
+        np.testing.assert_allclose(found.double().numpy(), expected, rtol=1e-4, atol=8*np.finfo(a.dtype).eps*reach(a, b))  # small ones are right too
         assert not found.numpy()[expected == 0].any()                           # a point that both sets have is at distance 0, not at rounding
+
+@given(pairs(st.just(np.float64)))
+def test_variants_are_what_the_paper_says(sets):
+    a, b = sets
+    there, back = sorted(plain(a, b)), sorted(plain(b, a))
+    def ranked(d, percent): return d[-(-percent*len(d)//100) - 1]               # so many percent of the points are no farther
+    rules = [lambda d: d[0], lambda d: ranked(d, 50), lambda d: ranked(d, 75), lambda d: ranked(d, 90), lambda d: d[-1], lambda d: sum(d)/len(d)]
+    joined = [min, max, lambda x, y: (x + y)/2, lambda x, y: (len(a)*x + len(b)*y)/(len(a) + len(b))]
+    expected = [join(rule(there), rule(back)) for rule in rules for join in joined]
+    np.testing.assert_allclose([hausdorff(a, b, rule, combine) for rule, combine in VARIANTS], expected, rtol=0, atol=ERRORS[np.float64]*reach(a, b))
 
 @given(pairs())
 def test_blocks_change_nothing(sets):
@@ -154,8 +166,9 @@ def test_components_are_those_of_scikit_learn(n, width, seed):
     largest = expected.explained_variance_[0]
     np.testing.assert_allclose(found.variances.numpy(), expected.explained_variance_, rtol=0, atol=1e-12*largest)
     np.testing.assert_allclose(found.shares.numpy(), expected.explained_variance_ratio_, rtol=0, atol=1e-12)
-    expected = distances(torch.from_numpy(x))
-    np.testing.assert_allclose(distances(found.transform(torch.from_numpy(x))), expected, rtol=0, atol=1e-9*expected.max())
+    coordinates, expected = found.transform(torch.from_numpy(x)), distances(torch.from_numpy(x))
+    np.testing.assert_allclose(distances(coordinates), expected, rtol=0, atol=1e-9*expected.max())
+    np.testing.assert_allclose(coordinates.mean(0).numpy(), 0, atol=1e-12*expected.max())
 
 # Resized pixels
 
