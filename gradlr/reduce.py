@@ -14,6 +14,7 @@ import torch
 from matplotlib import pyplot as plt
 from scipy.sparse.linalg import eigsh
 from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
 from torch.nn.functional import interpolate
 
 from .errors import InputError, one_of
@@ -168,7 +169,8 @@ def tsne(
     "t-SNE (van der Maaten & Hinton 2008); raises `InputError` for a perplexity that the points cannot have"
     if not 0 < perplexity < len(features): raise InputError(f"perplexity must be above 0 and below the number of points, got {perplexity} for {len(features)} points")
     points = features.cpu().numpy()
-    if one_of(engine, TSNE_ENGINES, "t-SNE engine") == "sklearn": return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(points)
+    if one_of(engine, TSNE_ENGINES, "t-SNE engine") == "sklearn":
+        with threadpool_limits(1): return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(points)   # on few points, threads wait for each other ten times longer than they work
     try: from openTSNE import TSNE as OpenTSNE
     except ImportError as e: raise InputError("openTSNE is not installed: pip install 'gradlr[tsne]', or take the engine 'sklearn'") from e
     return np.asarray(OpenTSNE(perplexity=perplexity, initialization="pca", random_state=seed, n_jobs=-1).fit(points))
