@@ -26,8 +26,8 @@ def _as_points(
     name:str # What the message calls it
 )->torch.Tensor: # float32 or float64
     "A set of points; raises `InputError` where it is not one"
-    points = torch.as_tensor(points)
-    if points.ndim != 2: raise InputError(f"{name} must be points × dimensions, got shape {tuple(points.shape)}")
+    points = torch.as_tensor(np.ascontiguousarray(points) if isinstance(points, np.ndarray) else points)
+    if points.ndim != 2 or not points.shape[1]: raise InputError(f"{name} must be points × dimensions, got shape {tuple(points.shape)}")
     if not len(points): raise InputError(f"{name} is empty: a distance to nothing is not defined")
     if not points.is_floating_point(): points = points.double()
     if points.dtype not in (torch.float32, torch.float64): points = points.float()
@@ -50,6 +50,7 @@ def nearest_distances(
     squares = a.square().sum(1, keepdim=True), b.square().sum(1, keepdim=True)
     left = torch.cat([-2*a, squares[0], torch.ones_like(squares[0])], dim=1)
     right = torch.cat([b, torch.ones_like(squares[1]), squares[1]], dim=1)
+    if not all(torch.isfinite(s).all() for s in squares): raise InputError(f"the points are so far apart that the squares of {dtype} overflow: scale them down")
     nearest = a.new_full((len(a),), torch.inf), b.new_full((len(b),), torch.inf)
     product = a.new_empty(min(block, len(a))*min(block, len(b)))                       # one piece of memory for all blocks
     for rows, best_of_rows in zip(left.split(block), nearest[0].split(block)):

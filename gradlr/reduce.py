@@ -126,7 +126,7 @@ def _leading(
     values, vectors = _largest(matrix.cpu().numpy(), k)
     values = torch.from_numpy(values[::-1].copy()).clamp(min=0).to(centred)
     vectors = torch.from_numpy(vectors[:,::-1].T.copy()).to(centred)
-    if by_images: vectors = torch.nn.functional.normalize(vectors @ centred, dim=1)
+    if by_images: vectors = torch.linalg.qr((vectors @ centred).T)[0].T                # at right angles even where a variance is 0
     return values, vectors
 
 def _largest(

@@ -170,6 +170,14 @@ def test_components_are_those_of_scikit_learn(n, width, part, seed):
     np.testing.assert_allclose(distances(coordinates), expected, rtol=0, atol=1e-9*expected.max())
     np.testing.assert_allclose(coordinates.mean(0).numpy(), 0, atol=1e-12*expected.max())
 
+@pytest.mark.parametrize("dtype,error", [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+def test_components_of_few_images_are_at_right_angles(dtype, error):
+    half = torch.randn(6, 20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = torch.cat([half, half]).to(dtype)                                       # 12 images, 20 features, rank 5
+    pca = fit_pca(x, 11)
+    torch.testing.assert_close(pca.components @ pca.components.T, torch.eye(11, dtype=dtype), rtol=0, atol=error)
+    np.testing.assert_allclose(distances(pca.transform(x)), distances(x), rtol=0, atol=error*distances(x).max())
+
 # Resized pixels
 
 def resized(images:ImageSet, size:int, mode:str="bilinear", dtype:torch.dtype=torch.float64)->torch.Tensor:
