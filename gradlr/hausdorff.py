@@ -31,10 +31,17 @@ def _as_points(
     if not len(points): raise InputError(f"{name} is empty: a distance to nothing is not defined")
     if not points.is_floating_point(): points = points.double()
     if points.dtype not in (torch.float32, torch.float64): points = points.float()
-    if torch.isfinite(points.sum()): return points                                    # one pass; a sum that overflows is looked at again
-    bad = ~torch.isfinite(points).all(1)
-    if bad.any(): raise InputError(f"{name} has values that are not finite in {int(bad.sum())} of {len(points)} points, the first being point {int(bad.nonzero()[0])}")
     return points
+
+def _check_finite(
+    a:torch.Tensor, # From `_as_points`
+    b:torch.Tensor # The other set
+)->None:
+    "Raise `InputError` that says why squared lengths, or their sum, are not finite"
+    for points, name in ((a, "the first set"), (b, "the second set")):
+        bad = ~torch.isfinite(points).all(1)
+        if bad.any(): raise InputError(f"{name} has values that are not finite in {int(bad.sum())} of {len(points)} points, the first being point {int(bad.nonzero()[0])}")
+    raise InputError("the points are so far apart that their squares overflow: scale them down")
 
 def nearest_distances(
     a, # numpy array or torch tensor, points × dimensions
@@ -45,12 +52,12 @@ def nearest_distances(
     a, b = _as_points(a, "the first set"), _as_points(b, "the second set")
     if a.shape[1] != b.shape[1]: raise InputError(f"the sets have {a.shape[1]} and {b.shape[1]} dimensions: they need the same")
     dtype = torch.promote_types(a.dtype, b.dtype)
-    centre = b.to(dtype).mean(0)
+    given, centre = (a, b), b.to(dtype).mean(0)
     a, b = a.to(dtype) - centre, b.to(dtype) - centre                                 # smaller numbers lose fewer digits
-    squares = a.square().sum(1, keepdim=True), b.square().sum(1, keepdim=True)
+    squares = [torch.linalg.vector_norm(points, dim=1, keepdim=True).square() for points in (a, b)]
+    if not all(torch.isfinite(s.sum()) for s in squares): _check_finite(*given)
     left = torch.cat([-2*a, squares[0], torch.ones_like(squares[0])], dim=1)
     right = torch.cat([b, torch.ones_like(squares[1]), squares[1]], dim=1)
-    if not all(torch.isfinite(s).all() for s in squares): raise InputError(f"the points are so far apart that the squares of {dtype} overflow: scale them down")
     nearest = a.new_full((len(a),), torch.inf), b.new_full((len(b),), torch.inf)
     product = a.new_empty(min(block, len(a))*min(block, len(b)))                       # one piece of memory for all blocks
     for rows, best_of_rows in zip(left.split(block), nearest[0].split(block)):
@@ -64,7 +71,7 @@ def _refined(
     nearest:torch.Tensor, # Squared distances, from a matrix product
     a:torch.Tensor, # The points that they belong to
     b:torch.Tensor, # The other set
-    squares:tuple[torch.Tensor,torch.Tensor], # Squared lengths of the points of `a` and `b`
+    squares:list[torch.Tensor], # Squared lengths of the points of `a` and `b`
     block:int # Points at a time
 )->torch.Tensor: # Distances
     "Distances, computed anew from differences where the product has lost digits"
