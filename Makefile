@@ -14,7 +14,7 @@ help:
 	@echo "make test    notebooks settled and tested, then pytest"
 	@echo "make docs    the notebooks as pages, in _docs"
 	@echo "make lab     JupyterLab, with hooks that keep notebooks clean"
-	@echo "make bench   training, components and distances beside their peers, some ten minutes"
+	@echo "make bench   training, components and distances beside their peers; minutes, on a quiet machine"
 	@echo "make clean   remove environments, builds and the demo's output"
 
 $(READY): settings.ini setup.py pyproject.toml

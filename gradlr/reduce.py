@@ -133,7 +133,7 @@ def _largest(
     matrix:np.ndarray, # Symmetric
     k:int # Eigenvalues wanted
 )->tuple[np.ndarray,np.ndarray]: # Eigenvalues, the largest last, and eigenvectors as columns
-    "Largest eigenvalues to machine precision: for few of many by Lanczos iteration, which is faster and in float32 more exact than reducing all of the matrix"
+    "Largest eigenvalues to machine precision: for few of many by Lanczos iteration, which loses fewer digits in float32 than reducing all of the matrix"
     n = len(matrix)
     if 5*k < n: return eigsh(matrix, k, which="LA", v0=np.random.default_rng(0).standard_normal(n).astype(matrix.dtype))
     return scipy.linalg.eigh(matrix, subset_by_index=(n - k, n - 1), overwrite_a=True, check_finite=False)
