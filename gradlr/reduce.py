@@ -56,15 +56,15 @@ class ResizedSpace:
 
     def features(self,
         images:ImageSet, # One of the sets that the space was made for
-        block:int=1024 # Images at a time, which bounds the memory beside the result
+        block:int=256 # Images at a time, which bounds the memory beside the result
     )->torch.Tensor: # Images × features
         "The features of a set of images"
         rows, columns = (self.factors[side] for side in images.images.shape[-2:])
-        parts = []
-        for part in images.images.split(block):
-            x = rows @ (part.to(self.dtype)/255) @ columns.T
-            parts.append((x*3**0.5 if self.gray else x.expand(-1, 3, -1, -1)).flatten(1))
-        return torch.cat(parts)
+        found = torch.empty(len(images), *self.shape, dtype=self.dtype, device=images.images.device)
+        for part, place in zip(images.images.split(block), found.split(block)):
+            place.copy_(rows @ (part.to(self.dtype)/255) @ columns.T)       # a gray image fills all channels
+        if self.gray: found *= 3**0.5
+        return found.flatten(1)
 
     def pixels(self,
         features:torch.Tensor # Images × features
@@ -73,7 +73,7 @@ class ResizedSpace:
         x = self.basis @ features.reshape(-1, *self.shape).to(self.dtype) @ self.basis.T
         return (x/3**0.5).expand(-1, 3, -1, -1) if self.gray else x
 
-# %% ../nbs/04_reduce.ipynb #f618a057
+# %% ../nbs/04_reduce.ipynb #24794e9e
 @dataclass(frozen=True, eq=False)
 class PCA:
     "Principal components of features"
@@ -99,44 +99,54 @@ def fit_pca(
 )->PCA:
     "Exact principal components; raises `InputError` where they are not defined"
     n, width = features.shape
-    if not torch.isfinite(features).all(): raise InputError(f"feature {int((~torch.isfinite(features)).any(0).nonzero()[0])} has values that are not finite")
+    mean = features.mean(0)
+    bad = (~torch.isfinite(mean)).nonzero()
+    if len(bad): raise InputError(f"feature {int(bad[0])} has values that are not finite, or too large to average")
     if n_components >= 1 and n_components > min(n - 1, width):
         raise InputError(f"{n_components} components need more than {n_components} images and as many features, got {n} images and {width} features: lower n_components")
     if not n_components > 0: raise InputError(f"n_components must be a number of components, or a share of the variance below 1, got {n_components}")
-    mean = features.mean(0)
-    centred = features - mean
-    total = float(centred.double().square().sum()/(n - 1)) if n > 1 else 0.
+    by_images = n < width
+    products = _products(features, mean, by_images)
+    total = float(products.diagonal().sum(dtype=torch.float64))/max(n - 1, 1)
     if not total > 0: raise InputError("the images are all the same: components of no variance are not defined")
-    most = min(n - 1, width) if n_components < 1 else int(n_components)
-    variances, components = _leading(centred, most)
+    values, vectors = _largest(products, min(n - 1, width) if n_components < 1 else int(n_components))
+    variances = values/(n - 1)
     if n_components < 1:
         most = int(torch.searchsorted(torch.cumsum(variances, 0)/total, n_components)) + 1
-        variances, components = variances[:most], components[:most]
+        variances, vectors = variances[:most], vectors[:most]
+    components = vectors
+    if by_images:                                                           # at right angles even where a variance is 0
+        components = torch.linalg.qr((vectors @ features - vectors.sum(1, keepdim=True)*mean).T)[0].T
     largest = components.gather(1, components.abs().argmax(1, keepdim=True))
     return PCA(mean, components*largest.sign(), variances, total)
 
-def _leading(
-    centred:torch.Tensor, # Images × features, of mean 0
-    k:int # Components wanted
-)->tuple[torch.Tensor,torch.Tensor]: # Variances, and components as rows, the largest first
-    "Leading eigenvectors of the covariance, by the smaller of its two matrices"
-    n, width = centred.shape
-    by_images = n < width
-    matrix = (centred @ centred.T if by_images else centred.T @ centred)/(n - 1)
-    values, vectors = _largest(matrix.cpu().numpy(), k)
-    values = torch.from_numpy(values[::-1].copy()).clamp(min=0).to(centred)
-    vectors = torch.from_numpy(vectors[:,::-1].T.copy()).to(centred)
-    if by_images: vectors = torch.linalg.qr((vectors @ centred).T)[0].T                # at right angles even where a variance is 0
-    return values, vectors
+def _products(
+    features:torch.Tensor, # Images × features
+    mean:torch.Tensor, # Features
+    by_images:bool, # Between images, or between features
+    block:int=256 # Images or features at a time: beside the result, memory is one block of the features
+)->torch.Tensor: # Images × images, or features × features
+    "Inner products of centred features"
+    if by_images: parts = ((part, centre) for part, centre in zip(features.split(block, dim=1), mean.split(block)))
+    else: parts = ((part, mean) for part in features.split(block))
+    products = features.new_zeros(2*[len(features) if by_images else len(mean)])
+    for part, centre in parts:
+        centred = part - centre if by_images else (part - centre).T
+        products.addmm_(centred, centred.T)
+    return products
 
 def _largest(
-    matrix:np.ndarray, # Symmetric
+    matrix:torch.Tensor, # Symmetric
     k:int # Eigenvalues wanted
-)->tuple[np.ndarray,np.ndarray]: # Eigenvalues, the largest last, and eigenvectors as columns
+)->tuple[torch.Tensor,torch.Tensor]: # Eigenvalues, the largest first and none below 0, and eigenvectors as rows
     "Largest eigenvalues to machine precision: for few of many by Lanczos iteration, which loses fewer digits in float32 than reducing all of the matrix"
-    n = len(matrix)
-    if 5*k < n: return eigsh(matrix, k, which="LA", v0=np.random.default_rng(0).standard_normal(n).astype(matrix.dtype))
-    return scipy.linalg.eigh(matrix, subset_by_index=(n - k, n - 1), overwrite_a=True, check_finite=False)
+    n, array = len(matrix), matrix.cpu().numpy()
+    if 5*k < n:
+        start = np.random.default_rng(0).standard_normal(n).astype(array.dtype)
+        with threadpool_limits(1): values, vectors = eigsh(array, k, which="LA", v0=start)    # its many small products are three times slower in two threads
+    else: values, vectors = scipy.linalg.eigh(array, subset_by_index=(n - k, n - 1), overwrite_a=True, check_finite=False)
+    return torch.from_numpy(values[::-1].copy()).clamp(min=0).to(matrix), torch.from_numpy(vectors.T[::-1].copy()).to(matrix)
+
 
 # %% ../nbs/04_reduce.ipynb #98878112
 def plot_components(
