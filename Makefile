@@ -7,12 +7,13 @@ READY := .venv/.installed
 NEWEST := .fastai-newest
 PIP := $(BIN)/python -m pip install --quiet --progress-bar off
 
-.PHONY: help demo test docs lab bench clean
+.PHONY: help demo test docs notebooks lab bench clean
 
 help:
 	@echo "make demo    a whole study on embedded images, a few minutes; ends with a report"
 	@echo "make test    notebooks settled and tested, then pytest"
-	@echo "make docs    the notebooks as pages, in _docs"
+	@echo "make docs    the site, in _docs"
+	@echo "make notebooks  every notebook from top to bottom, training cells included, at demo scale"
 	@echo "make lab     JupyterLab, with hooks that keep notebooks clean"
 	@echo "make bench   training, components and distances beside their peers; minutes, on a quiet machine"
 	@echo "make clean   remove environments, builds and the demo's output"
@@ -21,7 +22,7 @@ $(READY): settings.ini setup.py pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gradlr needs Python 3.11 or newer: make PYTHON=python3.11")'
 	@echo "setting up .venv: PyTorch and the rest, about 6 GB and a few minutes, once"
 	$(PYTHON) -m venv .venv
-	$(PIP) --editable '.[dev,bench]'
+	$(PIP) --editable '.[dev,docs,bench]'
 	rm -rf $(NEWEST)
 	$(PIP) --no-deps --target $(NEWEST) 'fastai>=2.8.12,<3' 'fastcore>=2.2.22' 'fasttransform>=0.0.3' 'fastdownload>=0.0.8' fastprogress 'plum-dispatch<2.10'
 	touch $@
@@ -35,9 +36,13 @@ test: $(READY)
 	$(BIN)/python -m pytest
 
 docs: $(READY)
+	@$(BIN)/python -W ignore docs/pages.py _proc
 	rm -rf _docs
-	$(BIN)/jupyter nbconvert --to html --output-dir _docs --log-level WARN $$(git ls-files 'nbs/*.ipynb')
-	@echo "pages: _docs"
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html -c docs _proc _docs
+	@echo "site: _docs/index.html"
+
+notebooks: $(READY)
+	$(BIN)/python tests/run_notebooks.py
 
 lab: $(READY)
 	$(BIN)/nbdev_install_hooks

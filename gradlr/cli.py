@@ -18,7 +18,7 @@ import warnings
 from . import __version__
 from .errors import InputError, one_of
 
-# %% ../nbs/11_cli.ipynb #ac48d7f9
+# %% ../nbs/11_cli.ipynb #d4c90eb1
 def _study_run(
     args:argparse.Namespace # study, out, jobs, data, extend
 )->int: # Exit code
@@ -78,6 +78,7 @@ def _study_pack(args:argparse.Namespace)->int:
 def _distances(args:argparse.Namespace)->int:
     "Measure two sets of images, class against class; print the table and write the heat map"
     begin = time.perf_counter()
+    from matplotlib import pyplot as plt
     from gradlr.hausdorff import class_distances, distance_matrix, plot_distances
     from gradlr.samples import SAMPLES, training_images
     from gradlr.study import named_study
@@ -86,7 +87,7 @@ def _distances(args:argparse.Namespace)->int:
     source, target = (training_images(name, args.size, samples, args.data) for name in (args.source, args.target))
     distances = class_distances(source, target, args.components, args.size, args.per_class, args.draws)
     mean, spread = (distance_matrix(distances, of) for of in ("mean", "std"))
-    plot_distances(mean, f"{args.source} → {args.target}").figure.savefig(args.file, dpi=150, bbox_inches="tight")
+    with plt.style.context("gradlr.style"): plot_distances(mean, f"{args.source} → {args.target}").figure.savefig(args.file, dpi=150)
     seconds = round(time.perf_counter() - begin, 1)
     if args.json:
         table = mean.stack().rename("distance").to_frame().assign(std=spread.fillna(0).stack()).reset_index()

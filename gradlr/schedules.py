@@ -111,7 +111,7 @@ def fit_schedule(
     make = schedule if callable(schedule) else SCHEDULES[one_of(schedule, SCHEDULES, "schedule")]
     learn.fit(epochs, lr=lrs, cbs=[ParamScheduler(make(np.asarray(lrs, dtype=float), epochs)), *(cbs or [])])
 
-# %% ../nbs/02_schedules.ipynb #ba7640ff
+# %% ../nbs/02_schedules.ipynb #e9296879
 @contextmanager
 def undisturbed(
     learn:Learner # Whose loader's random state is restored along with the global ones
@@ -137,7 +137,7 @@ def find_lrs(
 )->tuple[pd.DataFrame,dict[str,float]]: # Head rate and loss a step; suggested head rates by name
     "fastai's learning-rate finder over discriminative rates"
     if steps < 25: raise InputError(f"the finder needs at least 25 steps, got {steps}")
-    shares = np.ones(1) if shares is None else np.asarray(shares, dtype=float)
+    shares = 1. if shares is None else np.asarray(shares, dtype=float)
     path, recorder = learn.path, {k: list(getattr(learn.recorder, k, [])) for k in ("lrs", "losses", "values")}
     with tempfile.TemporaryDirectory() as folder, undisturbed(learn), learn.no_bar():
         learn.path = Path(folder)

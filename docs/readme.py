@@ -1,0 +1,16 @@
+"README.md from the landing notebook: its words and its tables; links lead to the notebooks"
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+def readme()->str:
+    "What README.md has to hold"
+    parts = []
+    for cell in json.loads((ROOT/"nbs"/"index.ipynb").read_text())["cells"]:
+        if cell["cell_type"] == "markdown": parts.append("".join(cell["source"]))
+        else: parts += ["".join(output["data"]["text/markdown"]) for output in cell["outputs"] if "text/markdown" in output.get("data", {})]
+    return re.sub(r"\]\(([\w./-]+\.ipynb)\)", r"](nbs/\1)", "\n\n".join(parts)) + "\n"
+
+if __name__ == "__main__": (ROOT/"README.md").write_text(readme())
