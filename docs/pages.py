@@ -60,7 +60,7 @@ def code_cell(cell:dict, folded:bool)->dict|None:
 def page(path:Path, names:dict[str,str])->dict:
     "A notebook as Sphinx shows it: pages of findings fold their code, chapters only what they export"
     notebook, cells = json.loads(path.read_text()), []
-    folded = path.parent != NOTEBOOKS or path.stem == "index"
+    folded = path.parent.name == "analysis" or path.stem in ("index", "repeat")
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code": cells.append(code_cell(cell, folded))
         elif not "".join(cell["source"]).startswith("## Export"): cells.append(cell | dict(source=markdown("".join(cell["source"]), names)))
