@@ -5,11 +5,14 @@
 # %% auto #0
 __all__ = ['NETWORKS', 'PRECISIONS', 'OPTIMIZERS', 'CLASSIFIER', 'STRATEGIES', 'architecture', 'fetch_imagenet', 'Bfloat16',
            'StopWhenDiverged', 'source_learner', 'save_weights', 'load_body', 'target_learner', 'GrainSplitter',
-           'set_grain', 'Strategy']
+           'set_grain', 'device_name', 'fastest_precision', 'Strategy']
 
-# %% ../nbs/03_finetune.ipynb #12822181
+# %% ../nbs/03_finetune.ipynb #56136917
 import hashlib
+import json
+import platform
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,12 +29,14 @@ from fastai.optimizer import OptimWrapper, SGD
 from fastai.torch_core import to_float
 from fastai.vision.learner import create_body, model_meta, vision_learner
 from fastcore.basics import patch
+from platformdirs import user_cache_dir
 from safetensors.torch import load_file, save
 from torch import nn
 
 from .errors import InputError, one_of
 from .files import file_hash, write_whole
 from .layers import gradual_lrs, layer_groups
+from .samples import ImageSet, dataloaders
 from .schedules import fit_schedule
 
 # %% ../nbs/03_finetune.ipynb #b6439207
@@ -205,6 +210,44 @@ def fit_gradual(self:Learner,
 )->None:
     "Fine-tune all layers, the earlier the slower"
     fit_schedule(self, epochs, gradual_lrs(head_lr, weight, set_grain(self, grain)), schedule, cbs)
+
+# %% ../nbs/03_finetune.ipynb #ed806d3b
+def device_name()->str:
+    "The GPU's name, or the processor's"
+    if torch.cuda.is_available(): return torch.cuda.get_device_name()
+    cpus = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", cpus.read_text()) if cpus.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()
+
+def fastest_precision(
+    network:str="resnet34", # A name in `NETWORKS`, or `timm/NAME`
+    size:int=224, # Side of the images in pixels
+    batch_size:int=64, # Images a step
+    repeats:int=3 # Measurements of each, alternating; the quickest counts
+)->str: # A name in `PRECISIONS`
+    "The precision that trains faster on this machine; the answer is kept in the user's cache folder"
+    file = Path(user_cache_dir("gradlr", appauthor=False))/"precision.json"
+    setting = f"{network}, {size} px, {batch_size} images, {device_name()}, torch {torch.__version__}"
+    try: known = json.loads(file.read_text())
+    except (OSError, ValueError): known = {}
+    if setting not in known:
+        images = ImageSet(torch.zeros(batch_size, 3, size, size, dtype=torch.uint8), torch.arange(batch_size) % 2, ("one", "other"), "measurement")
+        learners = {precision: source_learner(dataloaders(images, images, size, batch_size), network, precision=precision) for precision in PRECISIONS}
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try: seconds = [(_seconds(learn), precision) for _ in range(repeats + 1) for precision, learn in learners.items()]
+        finally: torch.set_num_threads(threads)
+        known[setting] = min(seconds[len(learners):])[1]                      # the first of each warms up
+        write_whole(file, json.dumps(known, indent=1).encode())
+    return known[setting]
+
+def _seconds(
+    learn:Learner # With one batch of training images
+)->float:
+    "Time of one epoch"
+    begin = time.perf_counter()
+    with learn.no_bar(), learn.no_logging(): learn.fit(1, 1e-6)
+    return time.perf_counter() - begin
 
 # %% ../nbs/03_finetune.ipynb #6de5343e
 @dataclass(frozen=True)

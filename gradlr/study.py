@@ -8,7 +8,7 @@ __all__ = ['STRICT', 'THESIS_LRS', 'PRESETS', 'RECIPE', 'SCHEMA', 'PACKAGES', 'G
            'read_records', 'pack', 'weights_file', 'train', 'perform', 'only_one', 'adopt', 'prepare_samples',
            'execute', 'results', 'collect', 'status']
 
-# %% ../nbs/07_study.ipynb #cec39e74
+# %% ../nbs/07_study.ipynb #f0bc21f1
 import fcntl
 import gc
 import hashlib
@@ -45,12 +45,13 @@ from tqdm.auto import tqdm
 
 from .errors import InputError, one_of
 from .files import file_hash, write_whole
-from .finetune import OPTIMIZERS, PRECISIONS, STRATEGIES, architecture, fetch_imagenet, save_weights, set_grain, source_learner, target_learner
+from .finetune import (OPTIMIZERS, PRECISIONS, STRATEGIES, architecture, device_name, fastest_precision, fetch_imagenet, save_weights,
+                             set_grain, source_learner, target_learner)
 from .layers import GRAINS, gradual_lrs, layer_groups
 from .samples import SAMPLES, ImageSet, Sample, dataloaders, load_sample, read_images, save_images
 from .schedules import SCHEDULES, find_lrs
 
-# %% ../nbs/07_study.ipynb #5946c4d8
+# %% ../nbs/07_study.ipynb #12278487
 STRICT = ConfigDict(extra="forbid", strict=True)
 Sample.__pydantic_config__ = STRICT
 
@@ -79,7 +80,7 @@ class Study:
     schedule:str="one_cycle" # How rates move during training
     batch_size:int=64 # Images a training step
     optimizer:str="adamw" # adamw or sgd
-    precision:str="float32" # float32, or bfloat16 where the hardware is fast at it
+    precision:str="float32" # float32, bfloat16 where the hardware is fast at it, or auto: the one that a short measurement finds faster
     source_lr:float=1e-3 # Peak rate of the source training
     source_epochs:int=8 # Passes over the source's training images
     finder_steps:int=100 # Steps of the learning-rate finder, run once an experiment
@@ -91,7 +92,7 @@ class Study:
         "A sample by name: the study's own, or one that gradlr names"
         return (SAMPLES | self.samples)[one_of(name, SAMPLES | self.samples, "sample")]
 
-# %% ../nbs/07_study.ipynb #ff5c5f64
+# %% ../nbs/07_study.ipynb #9a85a436
 def _four(
     first:str, # Family of samples, such as "emnist"
     second:str # Another one
@@ -104,7 +105,7 @@ THESIS_LRS = {("emnist01", "emnist02"): (5e-3, 1e-3), ("emnist01", "cifar02"): (
 
 PRESETS = dict(
     demo=Study("demo", _four("digits", "photos"), head_lrs=(1e-3, 5e-3), weights=(1., 0.5, 0.25), seeds=(0, 1), size=24, epochs=3,
-               batch_size=32, source_epochs=4, finder_steps=30),
+               batch_size=32, source_epochs=4, finder_steps=30, precision="auto"),
     small=Study("small", _four("emnist", "cifar"), head_lrs=(3e-4, 2e-3, 1e-2), size=32, epochs=3, precision="bfloat16",
                 samples={"emnist01": replace(SAMPLES["emnist01"], train=688, valid=172, part="test"),
                          "emnist02": replace(SAMPLES["emnist02"], part="test")}),
@@ -138,7 +139,7 @@ def to_toml(
     parts += [f"[samples.{json.dumps(name)}]\n" + _toml_table(sample) for name, sample in study.samples.items()]
     return "\n\n".join(parts) + "\n"
 
-# %% ../nbs/07_study.ipynb #c6e095de
+# %% ../nbs/07_study.ipynb #6c07dba5
 def _line_of(
     text:str, # The file
     location:tuple # Field, with the table before it: ("size",), ("experiments", 1, "target") or ("samples", "mine", "train")
@@ -158,7 +159,7 @@ def problems(
     study:Study # To be checked
 )->Iterator[tuple[tuple,str]]: # Location of the field and message
     "What is wrong with a study's values"
-    for name, allowed in dict(strategies=STRATEGIES, grain=GRAINS, schedule=SCHEDULES, optimizer=OPTIMIZERS, precision=PRECISIONS).items():
+    for name, allowed in dict(strategies=STRATEGIES, grain=GRAINS, schedule=SCHEDULES, optimizer=OPTIMIZERS, precision=(*PRECISIONS, "auto")).items():
         values = getattr(study, name)
         for value in values if isinstance(values, tuple) else (values,):
             try: one_of(value, allowed, name.replace("strategies", "strategy"))
@@ -361,20 +362,13 @@ def pack(
     write_whole(Path(destination)/"records.parquet", packed.getvalue())
     for name in ("study.toml", "data.json"): write_whole(Path(destination)/name, (Path(folder)/name).read_bytes())
 
-# %% ../nbs/07_study.ipynb #c17637d1
+# %% ../nbs/07_study.ipynb #b1c463a4
 PACKAGES = ("gradlr", "fastai", "fastcore", "torch", "torchvision", "numpy")
 
 def _surroundings()->dict: # Versions and machine
     "What a result may depend on beside its settings"
     return dict(versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
-                machine=dict(system=platform.platform(), cores=os.cpu_count(), device=_device_name()))
-
-def _device_name()->str:
-    "The GPU's name, or the processor's"
-    if torch.cuda.is_available(): return torch.cuda.get_device_name()
-    cpus = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.+)", cpus.read_text()) if cpus.exists() else None
-    return found[1] if found else platform.processor() or platform.machine()
+                machine=dict(system=platform.platform(), cores=os.cpu_count(), device=device_name()))
 
 def _finite(
     value:float # Any number
@@ -490,7 +484,7 @@ def _started_file(
     "There while a run is being trained: it tells which runs a killed worker had"
     return folder/"started"/key
 
-# %% ../nbs/07_study.ipynb #2802770c
+# %% ../nbs/07_study.ipynb #026e8865
 @contextmanager
 def only_one(
     folder:Path # The study's folder
@@ -533,6 +527,16 @@ def _holds(
     if isinstance(larger, dict): return smaller.items() <= larger.items()
     return set(smaller) <= set(larger)
 
+def _settled(
+    study:Study, # What is to be run
+    folder:Path # Its folder
+)->Study:
+    "The study with the faster precision in the place of \"auto\"; measured once a folder, since it is part of every run's key"
+    file = folder/"precision.txt"
+    if study.precision != "auto": return study
+    if not file.exists(): write_whole(file, fastest_precision(study.network, study.size, study.batch_size).encode())
+    return replace(study, precision=file.read_text())
+
 def prepare_samples(
     study:Study, # Whose samples are drawn
     folder:Path, # The study's folder
@@ -552,7 +556,7 @@ def prepare_samples(
     write_whole(folder/"data.json", json.dumps(drawn, indent=1).encode())
     return drawn
 
-# %% ../nbs/07_study.ipynb #f40cb07f
+# %% ../nbs/07_study.ipynb #f8162b7d
 def _ready_made(
     study:Study, # What is to be run
     folder:Path, # Its folder, with the samples drawn
@@ -592,6 +596,7 @@ def execute(
     check_study(study)
     with only_one(folder), _no_idle_workers():
         adopt(study, folder, extend)
+        study = _settled(study, folder)
         drawn = prepare_samples(study, folder, data)
         fingerprints = {name: about["fingerprint"] for name, about in drawn.items()}
         ready_made = _ready_made(study, folder, drawn)

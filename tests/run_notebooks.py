@@ -1,5 +1,6 @@
 "Run every notebook from top to bottom in a fresh kernel, as a user would, training cells included, at demo scale; nothing is written back"
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,7 +20,7 @@ def run(path:Path)->float:
     notebook, begin = nbformat.read(path, 4), time.perf_counter()
     for cell in notebook.cells:
         if cell.cell_type == "code": cell.source = at_demo_scale(cell.source).replace("nbdev.nbdev_export()", "nbdev")
-    NotebookClient(notebook, timeout=1200, kernel_name="python3", resources=dict(metadata=dict(path=str(path.parent)))).execute()
+    NotebookClient(notebook, timeout=1200, kernel_name="python3", resources=dict(metadata=dict(path=str(path.parent)))).execute(stderr=subprocess.DEVNULL)
     return time.perf_counter() - begin
 
 if __name__ == "__main__":
