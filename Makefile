@@ -15,7 +15,7 @@ help:
 	@echo "make docs    the site, in _docs"
 	@echo "make notebooks  every notebook from top to bottom, training cells included, at demo scale"
 	@echo "make lab     JupyterLab, with hooks that keep notebooks clean"
-	@echo "make bench   training, components and distances beside their peers; minutes, on a quiet machine"
+	@echo "make bench   speed beside named peers, kept in data/results/speed; half an hour on a quiet machine"
 	@echo "make clean   remove environments, builds and the demo's output"
 
 $(READY): settings.ini setup.py pyproject.toml
@@ -50,9 +50,9 @@ lab: $(READY)
 	$(BIN)/jupyter lab nbs
 
 bench: $(READY)
-	$(BIN)/python benchmarks/training.py
-	$(BIN)/python benchmarks/components.py
-	$(BIN)/python benchmarks/distances.py
+	@mkdir -p data/results/speed
+	@set -o pipefail; for part in training study components distances; do \
+	  $(BIN)/python -W ignore benchmarks/$$part.py | tee data/results/speed/$$part.txt || exit 1; done
 
 clean:
 	rm -rf .venv $(NEWEST) _docs _proc build dist *.egg-info out/demo

@@ -12,7 +12,7 @@ warnings.simplefilter("ignore", FutureWarning)
 from gradlr.errors import InputError
 from gradlr.reduce import ResizedSpace, fit_pca
 from gradlr.samples import SAMPLES, ImageSet, load_images, load_sample
-from memory import in_fresh_process, measured
+from measuring import about_the_machine, in_fresh_process, measured
 
 SIZE, COMPONENTS, BATCH = 224, 148, 600
 
@@ -86,4 +86,6 @@ def compare()->None:
         print(f"{name:16}{len(runs):4}  {spread(seconds, '.2f'):24}{spread(megabytes, '.0f'):22}{statistics.median(seconds)/own[0]:8.1f}"
               f"{statistics.median(megabytes)/own[1]:10.1f}{error:10.1e}")
 
-if __name__ == "__main__": compare()
+if __name__ == "__main__":
+    print(about_the_machine())
+    compare()

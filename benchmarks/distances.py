@@ -18,7 +18,7 @@ from gradlr.errors import InputError
 from gradlr.hausdorff import hausdorff_matrix, modified_hausdorff
 from gradlr.reduce import ResizedSpace, fit_pca
 from gradlr.samples import SAMPLES, load_sample
-from memory import in_fresh_process, measured
+from measuring import about_the_machine, in_fresh_process, measured
 
 DIMENSIONS, ROUNDS, SIDE, LARGE = 148, 7, 2048, 50_000
 
@@ -117,6 +117,7 @@ def large()->tuple[float,float]:
     return measured(lambda: modified_hausdorff(a, b))[:2]
 
 if __name__ == "__main__":
+    print(about_the_machine())
     compare()
     spent, added = in_fresh_process(large)
     print(f"gradlr, {LARGE:,} × {LARGE:,} points: {spent:.1f} s, {2*LARGE**2*DIMENSIONS/spent/1e9:.0f} GFLOP/s, {added:.0f} MB added to the inputs, "

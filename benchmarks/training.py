@@ -1,57 +1,111 @@
-"Training speed: gradlr's gradual fine-tuning beside a bare PyTorch loop on the same tensors, alternating, one thread each"
+"Training ResNet34: gradlr beside a bare PyTorch loop on the same tensors, fastai's pipeline of files, and the arithmetic bound; alternating"
 import statistics
+import tempfile
 import time
 import warnings
+from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn.functional import cross_entropy, interpolate
+from torch.utils.flop_counter import FlopCounterMode
 
 warnings.simplefilter("ignore", FutureWarning)
-from gradlr.finetune import target_learner
-from gradlr.samples import ImageSet, dataloaders
+from fastai.learner import Learner
+from fastai.vision.augment import Resize
+from fastai.vision.data import ImageDataLoaders
+from fastai.vision.learner import vision_learner
+from gradlr.finetune import fastest_precision, target_learner
+from gradlr.samples import ImageSet, dataloaders, load_photos
+from measuring import about_the_machine
+from torchvision.models import resnet34
 
-BATCH, BATCHES, REPEATS = 64, 8, 5
-MEAN, STD = (torch.tensor(s)[:,None,None] for s in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+BATCH, REPEATS, SIDE = 64, 7, 2048
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+IMAGES = {224: 2048} if DEVICE.type == "cuda" else {32: 768, 64: 384, 128: 128}   # side in pixels → images an epoch
+MEAN, STD = (torch.tensor(s, device=DEVICE)[:,None,None] for s in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+DTYPES = dict(float32=torch.float32, bfloat16=torch.bfloat16)
 
-def random_images(n:int)->ImageSet:
-    "Images whose content does not matter"
-    generator = torch.Generator().manual_seed(0)
-    return ImageSet(torch.randint(0, 256, (n, 3, 32, 32), dtype=torch.uint8, generator=generator), torch.arange(n) % 4, tuple("abcd"), "random")
+def photographs(n:int, size:int)->ImageSet:
+    "So many tiles of photographs, of that size already: what is timed is training"
+    photos = load_photos()
+    photos = photos.take(torch.arange(n)*len(photos)//n)
+    pixels = interpolate(photos.images.float(), size=(size, size), mode="bilinear").round().byte()
+    return ImageSet(pixels, photos.labels, photos.classes, "benchmark")
 
-def bare(model:nn.Module, images:ImageSet, size:int, precision:str)->float:
-    "Seconds of one epoch of a bare loop: channels-last, fused AdamW, the same resize and normalisation"
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-    model.train()
-    begin = time.perf_counter()
-    for index in torch.randperm(len(images)).split(BATCH):
-        x = interpolate(images.images[index].float()/255, size=(size, size), mode="bilinear")
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"): loss = cross_entropy(model((x - MEAN)/STD), images.labels[index])
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    return time.perf_counter() - begin
+def written(images:ImageSet, folder:Path)->Path:
+    "The same images as files, a folder a class; a few of them once more for validation, which is not timed"
+    for k, (image, label) in enumerate(zip(images.images, images.labels)):
+        for part in ("train", "valid") if k % 32 == 0 else ("train",):
+            place = folder/part/images.classes[label]
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(place/f"{k:04}.png")
+    return folder
 
-def through_gradlr(learn)->float:
-    "Seconds of one epoch of `fit_gradual`, without validation"
-    begin = time.perf_counter()
-    with learn.no_bar(), learn.no_logging(): learn.fit_gradual(1, 1e-4, 0.5)
-    return time.perf_counter() - begin
+def one_epoch(learn:Learner)->None:
+    "An epoch of fastai, without validation"
+    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, 1e-4)
 
-def compare(size:int, precision:str)->None:
-    "Alternate both, print medians and their ratio"
-    images = random_images(BATCH*BATCHES)
-    learn = target_learner(dataloaders(images, images, size, BATCH, device="cpu"), precision=precision)
+def by_gradlr(images:ImageSet, size:int, precision:str):
+    "An epoch of `fit_gradual`"
+    learn = target_learner(dataloaders(images, images, size, BATCH), precision=precision)
     learn.dls.loaders[1] = []
-    model = learn.model.to(memory_format=torch.channels_last)
-    seconds = {"bare": [], "gradlr": []}
-    for _ in range(REPEATS + 1):                                            # the first of each warms up
-        seconds["bare"].append(bare(model, images, size, precision))
-        seconds["gradlr"].append(through_gradlr(learn))
-    speed = {name: [len(images)/s for s in values[1:]] for name, values in seconds.items()}
-    told = ", ".join(f"{name} {statistics.median(v):.0f} ({min(v):.0f} to {max(v):.0f})" for name, v in speed.items())
-    print(f"ResNet34, {size} px, {precision}: {told} images/s; gradlr at {statistics.median(speed['gradlr'])/statistics.median(speed['bare']):.2f} of the bare loop", flush=True)
+    def epoch():
+        with learn.no_bar(), learn.no_logging(): learn.fit_gradual(1, 1e-4, 0.5)
+    return epoch
 
-torch.set_num_threads(1)
-for size in (32, 64):
-    for precision in ("float32", "bfloat16"): compare(size, precision)
+def by_bare_loop(images:ImageSet, precision:str):
+    "An epoch of a plain loop: the same network, channels-last, the same precision, fused AdamW, the same normalisation"
+    model = target_learner(dataloaders(images, images, images.images.shape[-1], BATCH)).model.to(DEVICE, memory_format=torch.channels_last).train()
+    pixels, labels = images.images.to(DEVICE), images.labels.to(DEVICE)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    def epoch():
+        for index in torch.randperm(len(images)).split(BATCH):
+            x = ((pixels[index].float()/255 - MEAN)/STD).contiguous(memory_format=torch.channels_last)
+            with torch.autocast(DEVICE.type, torch.bfloat16, enabled=precision == "bfloat16"): loss = cross_entropy(model(x), labels[index])
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    return epoch
+
+def by_files(folder:Path, size:int):
+    "An epoch of fastai as its documentation shows it: image files, default settings"
+    learn = vision_learner(ImageDataLoaders.from_folder(folder, bs=BATCH, item_tfms=Resize(size)), resnet34, pretrained=False, n_out=8)
+    learn.dls.loaders[1] = []
+    return lambda: one_epoch(learn)
+
+def operations(size:int)->int:
+    "Floating-point operations of a training step, an image"
+    model = resnet34(num_classes=8)
+    with FlopCounterMode(display=False) as counter: cross_entropy(model(torch.rand(2, 3, size, size)), torch.tensor([0, 1])).backward()
+    return counter.get_total_flops()//2
+
+def timed(work)->float:
+    "Seconds of the work"
+    begin = time.perf_counter()
+    work()
+    if DEVICE.type == "cuda": torch.cuda.synchronize()
+    return time.perf_counter() - begin
+
+def compare(size:int, folder:Path)->None:
+    "Alternate all at one size, print a table"
+    n, precision = IMAGES[size], fastest_precision("resnet34", size, BATCH)
+    images = photographs(n, size)
+    left, right = (torch.rand(SIDE, SIDE, device=DEVICE).to(DTYPES[precision]) for _ in range(2))
+    works = {"gradlr": by_gradlr(images, size, precision), "bare loop": by_bare_loop(images, precision), "fastai files": by_files(written(images, folder), size),
+             "product": lambda: left @ right}
+    seconds = {name: [] for name in works}
+    for _ in range(REPEATS + 1):                                            # the first of each warms up
+        for name, work in works.items(): seconds[name].append(timed(work))
+    seconds = {name: spent[1:] for name, spent in seconds.items()}
+    seconds["arithmetic bound"] = [s*n*operations(size)/(2*SIDE**3) for s in seconds.pop("product")]
+    print(f"{size} px, {precision}, batches of {BATCH}, {torch.get_num_threads()} threads, {REPEATS} epochs of {n} images each; images a second, and how many times as fast gradlr is (median over rounds)")
+    for name, spent in seconds.items():
+        times = statistics.median(other/own for other, own in zip(spent, seconds["gradlr"]))
+        print(f"  {name:18}{n/statistics.median(spent):7.0f} ({n/max(spent):.0f} to {n/min(spent):.0f}){times:8.2f}", flush=True)
+
+if __name__ == "__main__":
+    print(about_the_machine())
+    for size in IMAGES:
+        with tempfile.TemporaryDirectory() as folder: compare(size, Path(folder))

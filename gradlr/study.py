@@ -387,7 +387,7 @@ def _curves(
     return dict(state="diverged" if bad else "done", epochs=epochs, diverged_step=stopped.step, last_finite_loss=stopped.last_finite_loss,
                 head_lrs=[float(f"{lr:.5g}") for lr in getattr(learn.recorder, "hps", {}).get("lr", [])])
 
-# %% ../nbs/07_study.ipynb #a289bcd2
+# %% ../nbs/07_study.ipynb #63fcc037
 def _sample_file(
     folder:Path, # The study's folder
     data:str, # Fingerprint of the sample
@@ -464,6 +464,7 @@ def perform(
     source_file:str|None=None # Weights to start from
 )->tuple[Run,str|None]: # The run, and what went wrong with it, if anything did
     "Train one run and publish its record; a failure is told by name and does not stop the neighbours"
+    gc.freeze()                                                               # what the imports made need not be looked through after every run
     started = _started_file(folder, run.key)
     started.parent.mkdir(exist_ok=True)
     started.touch()

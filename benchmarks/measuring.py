@@ -1,8 +1,10 @@
-"Seconds and peak memory of a piece of work, as Linux counts them for this process"
+"What the benchmarks share: seconds and peak memory of a piece of work, as Linux counts them for this process, and what machine this is"
 import multiprocessing
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 
 def resident(field:str)->float:
@@ -20,3 +22,8 @@ def measured(work:Callable)->tuple:
 def in_fresh_process(function:Callable, *args):
     "The result of a function that a new process calls: nothing computed before has left memory or threads there"
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process: return process.submit(function, *args).result()
+
+def about_the_machine()->str:
+    "In a line: what every figure depends on"
+    from gradlr.finetune import device_name
+    return f"{device_name()}, {os.cpu_count()} cores, torch {version('torch')}, fastai {version('fastai')}, gradlr {version('gradlr')}"
