@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --progress-bar off
 help:
 	@echo "make demo    a whole study on embedded images, a few minutes; ends with a report"
 	@echo "make test    notebooks settled and tested, then pytest"
-	@echo "make docs    the site, in _docs"
+	@echo "make docs    the site, in _docs/site"
 	@echo "make notebooks  every notebook from top to bottom, training cells included, at demo scale"
 	@echo "make lab     JupyterLab, with hooks that keep notebooks clean"
 	@echo "make bench   speed beside named peers, kept in data/results/speed; half an hour on a quiet machine"
@@ -38,8 +38,8 @@ test: $(READY)
 docs: $(READY)
 	@$(BIN)/python -W ignore docs/pages.py _proc
 	rm -rf _docs
-	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html -c docs _proc _docs
-	@echo "site: _docs/index.html"
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html -c docs _proc _docs/site
+	@echo "site: _docs/site/index.html"
 
 notebooks: $(READY)
 	$(BIN)/python tests/run_notebooks.py
@@ -50,9 +50,9 @@ lab: $(READY)
 	$(BIN)/jupyter lab nbs
 
 bench: $(READY)
-	@mkdir -p data/results/speed
+	@mkdir -p data/results/speed out
 	@set -o pipefail; for part in training study components distances; do \
-	  $(BIN)/python -W ignore benchmarks/$$part.py | tee data/results/speed/$$part.txt || exit 1; done
+	  $(BIN)/python -W ignore benchmarks/$$part.py | tee out/bench.txt && mv out/bench.txt data/results/speed/$$part.txt || exit 1; done
 
 clean:
 	rm -rf .venv $(NEWEST) _docs _proc build dist *.egg-info out/demo

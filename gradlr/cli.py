@@ -18,7 +18,7 @@ import warnings
 from . import __version__
 from .errors import InputError, one_of
 
-# %% ../nbs/11_cli.ipynb #d4c90eb1
+# %% ../nbs/11_cli.ipynb #fa6d5a9b
 def _study_run(
     args:argparse.Namespace # study, out, jobs, data, extend
 )->int: # Exit code
@@ -31,10 +31,13 @@ def _study_run(
     except KeyboardInterrupt as e:
         print(f"\nstopped; what is finished is kept in {out}. To go on:\n  {_this_command(args, out)}", file=sys.stderr)
         return e.args[0] if e.args else 130
+    except OSError as e:
+        print(f"\nstopped: {e}; what is finished is kept in {out}. When that is mended:\n  {_this_command(args, out)}", file=sys.stderr)
+        return 2
     for message in failed: print(f"failed: {message}", file=sys.stderr)
     _print_status(status(out))
     if failed:
-        print(f"{len(failed)} runs failed; to try them again:\n  {_this_command(args, out)}", file=sys.stderr)
+        print(f"{len(failed)} runs failed or wait for one that did; to try them again:\n  {shlex.join(['gradlr', 'study', 'retry', out])}\n  {_this_command(args, out)}", file=sys.stderr)
         return 1
     for row in answers(results(read_records(out))).query("where == 'all experiments'").itertuples(): print(f"{row.question} {row.answer.capitalize()}: {row.evidence}.")
     print(f"report: {write_report(out)}")
@@ -52,7 +55,7 @@ def _print_status(
     state:dict # From `status`
 )->None:
     "A study's status in a line"
-    print(f"{state['study']}: {state['planned']} runs planned, {state['done']} done, {state['diverged']} diverged, {state['missing']} missing")
+    print(f"{state['study']}: {state['planned']} runs planned, {state['done']} done, {state['diverged']} diverged, {state['failed']} failed, {state['missing']} missing")
 
 def _study_status(args:argparse.Namespace)->int:
     "Print how far a study is"
@@ -60,6 +63,27 @@ def _study_status(args:argparse.Namespace)->int:
     state = status(args.folder)
     if args.json: print(json.dumps(state))
     else: _print_status(state)
+    return 0
+
+def _study_check(args:argparse.Namespace)->int:
+    "Look at everything that a study needs"
+    from gradlr.study import check, named_study
+    study = named_study(args.study)
+    out = args.out or os.path.join("out", study.name)
+    begin = time.perf_counter()
+    wrong, found = check(study, out, args.data)
+    if args.json: print(json.dumps(dict(problems=wrong, **found)))
+    else:
+        for problem in wrong: print(f"problem: {problem}")
+        images = ", ".join(f"{name} {n}" for name, n in found["images"].items())
+        print(f"{study.name}: {found['runs']} runs; images: {images or 'none'}; about {found['needed']/1e6:.0f} MB needed in {out}, {found['free']/1e6:.0f} MB free; "
+              f"{len(wrong) or 'no'} problems; {time.perf_counter() - begin:.1f} s")
+    return 2 if wrong else 0
+
+def _study_retry(args:argparse.Namespace)->int:
+    "Forget which runs failed"
+    from gradlr.study import retry
+    print(f"{retry(args.folder)} failed runs will be tried again when the study is run")
     return 0
 
 def _study_show(args:argparse.Namespace)->int:
@@ -113,11 +137,12 @@ def _report(args:argparse.Namespace)->int:
     print(f"report: {write_report(args.folder, args.file)}")
     return 0
 
-# %% ../nbs/11_cli.ipynb #e20d5c4a
+# %% ../nbs/11_cli.ipynb #a5b28e80
 EXAMPLES = """\
 start here:
   gradlr study run demo                       four experiments on embedded images, a few minutes on two cores
   gradlr study show demo > mine.toml          a study as a file, to copy and change
+  gradlr study check mine.toml                will it run? every image is decoded, the disk measured
   gradlr study run mine.toml --out out/mine   run it; the same command again continues it
   gradlr study status out/mine                how far it is
   gradlr distances photos01 photos02          how far apart are the classes of two sets of images
@@ -136,9 +161,16 @@ def _parser()->argparse.ArgumentParser:
     run.add_argument("--jobs", metavar="N", type=_positive, help="worker processes (default: one a core, or one on a GPU); results do not depend on it")
     run.add_argument("--data", metavar="DIR", help="where EMNIST and CIFAR-10 are, or are downloaded to (default: $GRADLR_DATA, then the user's cache folder)")
     run.add_argument("--extend", action="store_true", help="add the points that this study has beyond the one in the folder")
-    state = _command(study, "status", _study_status, "how many runs are done, diverged and missing")
+    look = _command(study, "check", _study_check, "decode every image, count every class and measure the disk, before anything is trained")
+    look.add_argument("study", metavar="STUDY", help="demo, small, thesis, or a TOML file")
+    look.add_argument("--out", metavar="DIR", help="folder that the study will be run in (default: out/NAME)")
+    look.add_argument("--data", metavar="DIR", help="where EMNIST and CIFAR-10 are, or are downloaded to (default: $GRADLR_DATA, then the user's cache folder)")
+    look.add_argument("--json", action="store_true", help="as JSON, for scripts")
+    state = _command(study, "status", _study_status, "how many runs are done, diverged, failed and missing")
     state.add_argument("folder", metavar="DIR", help="a study's folder")
     state.add_argument("--json", action="store_true", help="as JSON, for scripts")
+    again = _command(study, "retry", _study_retry, "forget which runs failed, so that the next `study run` tries them again")
+    again.add_argument("folder", metavar="DIR", help="a study's folder")
     show = _command(study, "show", _study_show, "print a preset as TOML, to copy and change")
     show.add_argument("study", metavar="STUDY", help="demo, small, thesis, or a TOML file")
     pack = _command(study, "pack", _study_pack, "put all records of a study into one small file, to keep or share")

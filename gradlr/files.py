@@ -11,7 +11,7 @@ import os
 import tempfile
 from pathlib import Path
 
-# %% ../nbs/00_files.ipynb #31c9ccf4
+# %% ../nbs/00_files.ipynb #5ad5d469
 def write_whole(
     file:Path, # Final name; its folder is made where it is missing
     data:bytes # The whole content
@@ -26,8 +26,9 @@ def write_whole(
             os.fsync(out.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, file)
-    except BaseException:
+    except BaseException as e:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(e, OSError) and e.errno: raise OSError(e.errno, e.strerror, str(file)) from e            # names the file, which a full disk does not
         raise
     folder = os.open(file.parent, os.O_RDONLY)
     try: os.fsync(folder)

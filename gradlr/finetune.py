@@ -211,7 +211,7 @@ def fit_gradual(self:Learner,
     "Fine-tune all layers, the earlier the slower"
     fit_schedule(self, epochs, gradual_lrs(head_lr, weight, set_grain(self, grain)), schedule, cbs)
 
-# %% ../nbs/03_finetune.ipynb #ed806d3b
+# %% ../nbs/03_finetune.ipynb #e4cb5a5f
 def device_name()->str:
     "The GPU's name, or the processor's"
     if torch.cuda.is_available(): return torch.cuda.get_device_name()
@@ -222,10 +222,9 @@ def device_name()->str:
 def fastest_precision(
     network:str="resnet34", # A name in `NETWORKS`, or `timm/NAME`
     size:int=224, # Side of the images in pixels
-    batch_size:int=64, # Images a step
-    repeats:int=3 # Measurements of each, alternating; the quickest counts
+    batch_size:int=64 # Images a step
 )->str: # A name in `PRECISIONS`
-    "The precision that trains faster on this machine; the answer is kept in the user's cache folder"
+    "The precision that trains faster on this machine; the answer is kept in the user's cache folder; raises `InputError` for a network too deep for the size"
     file = Path(user_cache_dir("gradlr", appauthor=False))/"precision.json"
     setting = f"{network}, {size} px, {batch_size} images, {device_name()}, torch {torch.__version__}"
     try: known = json.loads(file.read_text())
@@ -235,7 +234,8 @@ def fastest_precision(
         learners = {precision: source_learner(dataloaders(images, images, size, batch_size), network, precision=precision) for precision in PRECISIONS}
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        try: seconds = [(_seconds(learn), precision) for _ in range(repeats + 1) for precision, learn in learners.items()]
+        try: seconds = [(_seconds(learn), precision) for _ in range(4) for precision, learn in learners.items()]
+        except RuntimeError as e: raise InputError(f"{network} cannot be trained on images of {size} px ({e}): take larger ones, or another network") from e
         finally: torch.set_num_threads(threads)
         known[setting] = min(seconds[len(learners):])[1]                      # the first of each warms up
         write_whole(file, json.dumps(known, indent=1).encode())

@@ -48,7 +48,7 @@ def said(
     if n == 0: return "–"
     return f"{mean:.{digits}f}" + ("" if np.isnan(half) else f" ± {half:.{digits}f}") + f" (n={n})"
 
-# %% ../nbs/10_report.ipynb #4417c5e3
+# %% ../nbs/10_report.ipynb #554c2c18
 def experiments_of(
     table:pd.DataFrame # From `results`
 )->list[tuple[str,str]]: # Source and target
@@ -74,10 +74,10 @@ def ways_of(
 
 def final(
     rows:pd.DataFrame # Of runs
-)->pd.DataFrame: # Those of the last epoch; a run that diverged has a row without losses
+)->pd.DataFrame: # Those of the last epoch; a run that diverged or failed has a row without losses
     "Where runs ended"
     ended = rows[(rows["epoch"] == rows["last"]) & (rows["state"] == "done")]
-    broken = rows[rows["state"] == "diverged"].drop_duplicates(["source", "target", "strategy", "weight", "head_lr", "seed"])
+    broken = rows[rows["state"] != "done"].drop_duplicates(["source", "target", "strategy", "weight", "head_lr", "seed"])
     return pd.concat([ended, broken.assign(train_loss=np.nan, valid_loss=np.nan, accuracy=np.nan)] if len(broken) else [ended])
 
 def _by_seed(
@@ -148,7 +148,7 @@ def _draw_line(
     low = np.maximum(mean - half, mean*0.2) if measure == "valid_loss" else mean - half
     ax.fill_between(epochs.index, low, mean + half, color=dashed["color"], alpha=0.12, linewidth=0)
 
-# %% ../nbs/10_report.ipynb #4e0f875d
+# %% ../nbs/10_report.ipynb #2548e132
 def held_out(
     cells:pd.DataFrame # A row a seed, a column a choice, holding losses
 )->pd.Series: # A loss a seed
@@ -169,12 +169,10 @@ def source_losses(
     table:pd.DataFrame # From `results`
 )->pd.DataFrame: # A row a seed; columns are target and source, "" being scratch
     "Final loss on a target by where training starts, each at what is best on the other seeds"
-    losses = {}
-    for source, target in experiments_of(table):
-        cells = _losses_by_seed(table, source, target)
-        scratch = cells.columns.get_level_values("strategy") == "scratch"
-        for start, members in ((source, ~scratch), ("", scratch)):
-            if len(cells) and members.any(): losses[target, start] = held_out(cells.loc[:, members])
+    losses, ended = {}, final(table[table["kind"] == "target"])
+    for (target, source), rows in ended[ended["target"].isin([target for _, target in experiments_of(table)])].groupby(["target", "source"]):
+        cells = _by_seed(rows, ["strategy", "weight", "head_lr"], "valid_loss")
+        if len(cells): losses[target, source] = held_out(cells)
     return pd.DataFrame(losses, columns=pd.MultiIndex.from_tuples(losses, names=["target", "source"]))
 
 def gains(
@@ -332,13 +330,13 @@ def plot_weights(
     plt.close(fig)
     return fig
 
-# %% ../nbs/10_report.ipynb #45ff7512
+# %% ../nbs/10_report.ipynb #60fd69b4
 def finder_curves(
     records:list[dict] # From `read_records`
 )->dict[str,pd.DataFrame]: # Experiment → head rate and loss
     "The learning-rate finder's curves of a study"
     return {f"{r['run']['source']} → {r['run']['sample']}": pd.DataFrame({"lr": r["finder"]["lr"], "loss": r["finder"]["loss"]}).astype(float)
-            for r in records if r["run"]["kind"] == "finder"}
+            for r in records if r["run"]["kind"] == "finder" and r["state"] != "failed"}
 
 def _image(
     fig:plt.Figure, # To be shown
@@ -375,11 +373,20 @@ def _experiment_section(
                     "<h3>Accuracy</h3>", _image(plot_curves(table, source, target, "accuracy"), f"accuracy over training, {title}"),
                     _html_table(final_losses(table, source, target, "accuracy")[1].rename_axis(index=None, columns="final, by initial rate"))])
 
+def _failed(
+    record:dict # Of a run that failed
+)->str:
+    "An item of a list: which run, and why"
+    run = ", ".join(f"{name} {record['run'][name]}" for name in ("kind", "source", "sample", "strategy", "weight", "head_lr", "seed"))
+    return f"<li>{html.escape(run)}: {html.escape(record['failure']['kind'])}: {html.escape(record['failure']['message'])}</li>"
+
 def _how_it_was_made(
     folder:Path, # The study's folder
     records:list[dict] # From `read_records`
 )->str:
     "Settings, data, versions and time"
+    broken = [_failed(record) for record in records if record["state"] == "failed"]
+    records = [r for r in records if r["state"] != "failed"]
     samples = {r["run"]["sample"]: dict(classes=", ".join(r["sample"]["classes"]), train=r["sample"]["train"], validation=r["sample"]["valid"],
                                         fingerprint=r["run"]["data"], **{"from": r["sample"]["provenance"]}) for r in records}
     sources = {r["run"]["sample"]: r["run"]["data"] for r in records if r["run"]["kind"] == "source"}
@@ -387,9 +394,9 @@ def _how_it_was_made(
     machines = sorted({f"{r['machine']['device']}, {r['machine']['cores']} cores" for r in records})
     seconds = sum(r["seconds"] for r in records)
     state = status(folder)
-    return "".join(["<h2>How it was made</h2>", f"<p>{state['planned']} runs planned, {state['done']} done, {state['diverged']} diverged, {state['missing']} missing. "
-                    f"{len(sources)} sources were trained here. {seconds/60:.0f} minutes of training on {html.escape('; '.join(machines))}.</p>",
-                    _html_table(pd.DataFrame(samples).T), _html_table(versions.to_frame("version")),
+    return "".join(["<h2>How it was made</h2>", f"<p>{state['planned']} runs planned, {state['done']} done, {state['diverged']} diverged, {state['failed']} failed, {state['missing']} missing. "
+                    f"{len(sources)} sources were trained here, in {', '.join(sorted({r['run']['precision'] for r in records}))}. {seconds/60:.0f} minutes of training on {html.escape('; '.join(machines))}.</p>",
+                    *(["<h3>Runs that failed</h3><ul>", *broken, "</ul>"] if broken else []), _html_table(pd.DataFrame(samples).T), _html_table(versions.to_frame("version")),
                     f"<details><summary>The study's file</summary><pre>{html.escape((folder/'study.toml').read_text())}</pre></details>"])
 
 @plt.style.context("gradlr.style")
@@ -407,13 +414,13 @@ def write_report(
                    for row in told[told["where"] == "all experiments"].itertuples())
     marks = {f"{e.source} → {e.target}": e.head_lrs or study.head_lrs for e in study.experiments}
     gained = [_image(plot_gains(table), "loss of gradual against uniform rates, by experiment")] if "Does gradual beat uniform?" in set(told["question"]) else []
-    groups = max((r["groups"] for r in records), key=len)
+    groups = max((r["groups"] for r in records if r["state"] != "failed"), key=len)
     rates = {f"weight {w:g}": gradual_lrs(1., w, len(groups)) for w in study.weights}
     curves = finder_curves(records)
     body = [f"<h1>How fast should each layer learn?</h1><p>The study <i>{html.escape(study.name)}</i>: {html.escape(study.network)} at {study.size} px, "
             f"{study.epochs} epochs, seeds {html.escape(', '.join(map(str, study.seeds)))}; made by gradlr {version('gradlr')}. "
             "Means are over seeds, with 95 % intervals; gains compare each way at the initial rate (and weight) that is best on the other seeds; one seed alone gives no interval.</p>", lead, *gained,
-            _image(plot_weights(table), "final validation loss against the weight, by initial rate"), _image(plot_sources(table), "final validation loss by source"), _html_table(told, index=False), *(_experiment_section(table, *pair) for pair in experiments_of(table)),
+            _image(plot_weights(table), "final validation loss against the weight, by initial rate"), *([_image(plot_sources(table), "final validation loss by source")] if source_losses(table).size else []), _html_table(told, index=False), *(_experiment_section(table, *pair) for pair in experiments_of(table)),
             "<h2>Rates by layer</h2>", _image(plot_rates(rates), "learning rate by layer for each weight"), f"<p>Layer groups ({html.escape(study.grain)}): {html.escape(', '.join(groups))}. The head's rate is 1.</p>",
             *(["<h2>Learning-rate finder</h2>", _image(plot_finder(curves, marks, study.finder_steps), "loss against learning rate"), "<p>Gray lines mark the initial rates of the study.</p>"] if curves else []),
             _how_it_was_made(folder, records)]

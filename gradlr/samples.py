@@ -173,7 +173,7 @@ def load_cifar10(
     images = torch.from_numpy(np.concatenate([s.data for s in sets])).permute(0, 3, 1, 2).contiguous()
     return ImageSet(images, torch.tensor([t for s in sets for t in s.targets]), tuple(sets[0].classes), f"CIFAR-10, part {part}")
 
-# %% ../nbs/00_samples.ipynb #fc0017d7
+# %% ../nbs/00_samples.ipynb #5c836ac8
 def _class_folders(
     folder:Path, # A folder with one folder a class
     classes:tuple[str,...]|None # The classes wanted; None is all
@@ -211,16 +211,20 @@ def load_folder(
     classes:tuple[str,...]|None=None, # Classes to read; None is all
     size:int|None=None # Side in pixels to scale and crop to; None where all images have one size already
 )->ImageSet:
-    "Any folder of class folders"
+    "Any folder of class folders; raises `InputError` that lists every file that is no image"
     files = _class_folders(Path(folder), classes)
-    arrays, labels = [], []
+    arrays, labels, broken = [], [], []
     with tqdm(total=sum(map(len, files.values())), desc=f"reading {Path(folder).name}", delay=2, leave=False) as bar:
         for label, paths in enumerate(files.values()):
             for file in paths:
-                arrays.append(_decode(file, size)); labels.append(label); bar.update()
+                bar.update()
+                try: arrays.append(_decode(file, size))
+                except InputError as e: broken.append(str(e)); continue
+                labels.append(label)
                 if arrays[-1].shape != arrays[0].shape:
                     raise InputError(f"{str(file)!r} is {arrays[-1].shape[1]}×{arrays[-1].shape[0]} and others are "
                                      f"{arrays[0].shape[1]}×{arrays[0].shape[0]}: give a size to scale and crop them to")
+    if broken: raise InputError("\n".join(broken[:20] + ([f"and {len(broken) - 20} more"] if len(broken) > 20 else [])))
     images = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
     return ImageSet(images, torch.tensor(labels), tuple(files), f"image folder {Path(folder).name}")
 
@@ -364,7 +368,7 @@ def read_images(
         about = stored.metadata()
         return ImageSet(stored.get_tensor("images"), stored.get_tensor("labels"), tuple(about["classes"].split("\n")), about["provenance"])
 
-# %% ../nbs/00_samples.ipynb #d166c7d7
+# %% ../nbs/00_samples.ipynb #1ece5d31
 class Resize(Transform):
     "Resize batches of float images on their device"
     order = 15 # after the conversion to float in [0, 1] (10), before the normalisation (99)
@@ -377,7 +381,8 @@ class Resize(Transform):
 
 class _LabelledTensors:
     "What a fastai loader asks of a data set, over an `ImageSet` on a device"
-    def __init__(self, images:ImageSet, device:torch.device):
+    def __init__(self, images:ImageSet, device:torch.device, split_idx:int):
+        self.split_idx = split_idx                                            # 0 in training: fastai's augmentations ask for it
         self.images, self.labels = images.images.to(device), images.labels.to(device)
         self.vocab, self.loss_func = CategoryMap(images.classes, sort=False), CrossEntropyLossFlat()
     def __len__(self): return len(self.labels)
@@ -391,20 +396,21 @@ class TensorDL(TfmdDL):
     def create_batches(self, samps):
         for index in self.chunkify(samps): yield self.dataset[torch.as_tensor(index)]
 
-# %% ../nbs/00_samples.ipynb #7b474088
+# %% ../nbs/00_samples.ipynb #c3134038
 def dataloaders(
     train:ImageSet, # Training part
     valid:ImageSet, # Validation part
     size:int=224, # Side in pixels that images are resized to; 224 is the thesis's
     batch_size:int=64, # Images a training batch; the last, smaller batch of an epoch is dropped
-    device:torch.device|str|None=None # None is the GPU where there is one
+    device:torch.device|str|None=None, # None is the GPU where there is one
+    augment:list|tuple=() # fastai's batch transforms for training images, such as `aug_transforms()` or `[Flip()]`; the thesis has none
 )->DataLoaders:
     "fastai loaders with resize and normalisation by batch on the device; raises `InputError` for less than one batch"
     if len(train) < batch_size: raise InputError(f"{len(train)} training images are less than one batch of {batch_size}: lower batch_size")
     device = torch.device(device or default_device())
-    def loader(images:ImageSet, **kwargs):
-        transforms = [IntToFloatTensor(), Resize(size), Normalize.from_stats(*imagenet_stats, cuda=device.type == "cuda")]
-        return TensorDL(_LabelledTensors(images, device), after_batch=transforms, num_workers=0, device=device, **kwargs)
-    dls = DataLoaders(loader(train, bs=batch_size, shuffle=True, drop_last=True), loader(valid, bs=2*batch_size), device=device)
+    def loader(images:ImageSet, split_idx:int, **kwargs):
+        transforms = [IntToFloatTensor(), Resize(size), *augment, Normalize.from_stats(*imagenet_stats, cuda=device.type == "cuda")]
+        return TensorDL(_LabelledTensors(images, device, split_idx), after_batch=transforms, num_workers=0, device=device, **kwargs)
+    dls = DataLoaders(loader(train, 0, bs=batch_size, shuffle=True, drop_last=True), loader(valid, 1, bs=2*batch_size), device=device)
     dls.c, dls.vocab = len(train.classes), dls.train_ds.vocab
     return dls

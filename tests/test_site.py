@@ -11,11 +11,10 @@ from urllib.parse import unquote, urldefrag
 import pytest
 
 HERE = Path(__file__).parents[1]
+SITE = HERE/"_docs"/"site"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 WIDTHS = (1280, 390)
-
-pytestmark = pytest.mark.skipif(not BROWSER, reason="no chromium or google-chrome on this machine to walk the site with")
 
 # What is wider than the window, though nothing around it scrolls
 OVERFLOWS = """() => {
@@ -31,7 +30,7 @@ class Quiet(SimpleHTTPRequestHandler):
 def site():
     "The address of the built site"
     subprocess.run(["make", "--no-print-directory", "docs"], cwd=HERE, check=True, env=os.environ | {"MAKEFLAGS": ""}, capture_output=True, text=True)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=HERE/"_docs"))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=SITE))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
@@ -39,13 +38,16 @@ def site():
 @pytest.fixture(scope="module")
 def browser():
     "A real browser without a window"
+    if not BROWSER: pytest.skip("no chromium or google-chrome on this machine to walk the site with")
     from playwright.sync_api import sync_playwright
     with sync_playwright() as play: yield play.chromium.launch(executable_path=BROWSER, args=FLAGS)
 
 def pages()->list[str]:
     "All pages but the listings of source code, of which one stands for all"
-    paths = [path.relative_to(HERE/"_docs").as_posix() for path in sorted((HERE/"_docs").rglob("*.html"))]
+    paths = [path.relative_to(SITE).as_posix() for path in sorted((SITE).rglob("*.html"))]
     return [path for path in paths if not path.startswith(("_modules", "_static"))] + ["_modules/gradlr/layers.html"]
+
+def test_it_is_built_without_warnings(site): assert (SITE/"index.html").is_file() and len(pages()) > 25
 
 def test_every_page_loads_alone_renders_and_fits(site, browser):
     page, complaints, foreign = browser.new_page(), [], []
@@ -54,7 +56,6 @@ def test_every_page_loads_alone_renders_and_fits(site, browser):
     page.on("response", lambda response: response.status >= 400 and complaints.append(f"{response.url}: {response.status}"))
     page.on("request", lambda request: request.url.startswith((site, "data:")) or foreign.append(request.url))
     formulas, found = 0, {path: None for path in pages()}
-    assert len(found) > 25
     for path in found:
         page.set_viewport_size(dict(width=WIDTHS[0], height=900))
         page.goto(site + path, wait_until="load")
@@ -75,7 +76,7 @@ def test_every_page_loads_alone_renders_and_fits(site, browser):
             if not link.startswith(site): continue
             address, anchor = urldefrag(link)
             target = unquote(address.removeprefix(site)) or "index.html"
-            assert (HERE/"_docs"/target).is_file(), f"{path} links to {target}"
+            assert (SITE/target).is_file(), f"{path} links to {target}"
             if anchor and target in found: assert unquote(anchor) in found[target]["ids"], f"{path} links to {target}#{anchor}"
 
 def test_search_finds_what_people_look_for(site, browser):
