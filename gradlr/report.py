@@ -148,7 +148,7 @@ def _draw_line(
     low = np.maximum(mean - half, mean*0.2) if measure == "valid_loss" else mean - half
     ax.fill_between(epochs.index, low, mean + half, color=dashed["color"], alpha=0.12, linewidth=0)
 
-# %% ../nbs/10_report.ipynb #2548e132
+# %% ../nbs/10_report.ipynb #5a65652f
 def held_out(
     cells:pd.DataFrame # A row a seed, a column a choice, holding losses
 )->pd.Series: # A loss a seed
@@ -172,7 +172,7 @@ def source_losses(
     losses, ended = {}, final(table[table["kind"] == "target"])
     for (target, source), rows in ended[ended["target"].isin([target for _, target in experiments_of(table)])].groupby(["target", "source"]):
         cells = _by_seed(rows, ["strategy", "weight", "head_lr"], "valid_loss")
-        if len(cells): losses[target, source] = held_out(cells)
+        if cells.size: losses[target, source] = held_out(cells)
     return pd.DataFrame(losses, columns=pd.MultiIndex.from_tuples(losses, names=["target", "source"]))
 
 def gains(
@@ -221,7 +221,7 @@ def extremes_share(
     low, high = wilson(extreme.mean(), len(extreme))
     return dict(share=extreme.mean(), low=low, high=high, chance=2/len(weights), panels=len(panels), n=len(extreme))
 
-# %% ../nbs/10_report.ipynb #59b6033d
+# %% ../nbs/10_report.ipynb #e65d46d2
 def verdict(
     low:float, # Lower end of an interval
     high:float, # Upper end
@@ -255,7 +255,7 @@ def answers(
                            f"best in {100*share['share']:.0f} % of {share['panels']} panels, 95 % interval {100*share['low']:.0f} to {100*share['high']:.0f} % "
                            f"(n={share['n']} pairs of experiment and seed); chance would be {100*share['chance']:.0f} %"))
     for target in by_source.columns.unique("target"):
-        losses = by_source[target].drop(columns="", errors="ignore")
+        losses = by_source.xs(target, axis=1, level="target").drop(columns="", errors="ignore")
         if losses.shape[1] < 2: continue
         best, other = losses.mean().sort_values().index[:2]
         told, evidence = _reduced(100*(1 - losses[best]/losses[other]))
@@ -289,7 +289,7 @@ def plot_gains(
     plt.close(fig)
     return fig
 
-# %% ../nbs/10_report.ipynb #be721eed
+# %% ../nbs/10_report.ipynb #4700a1c7
 def plot_sources(
     table:pd.DataFrame # From `results`
 )->plt.Figure:
@@ -298,7 +298,7 @@ def plot_sources(
     targets = losses.columns.unique("target")
     fig, axes = plt.subplots(1, len(targets), figsize=(3.4*len(targets), 0.45*losses[targets].columns.unique("source").size + 0.9), squeeze=False)
     for ax, target in zip(axes[0], targets):
-        part = losses[target].sort_index(axis=1, key=lambda sources: sources != "")
+        part = losses.xs(target, axis=1, level="target").sort_index(axis=1, key=lambda sources: sources != "")
         for y, (_, values) in enumerate(part.items()): _draw_repeats(ax, values, y)
         ax.set(title=target, yticks=range(part.shape[1]), yticklabels=[source or "scratch" for source in part], ylim=(-0.6, part.shape[1] - 0.4),
                xlabel="final validation loss")
