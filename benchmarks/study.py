@@ -52,7 +52,7 @@ def bare_runs(file:Path, n:int)->list[float]:
     return [bare_run(weights, *parts) for _ in range(n + 1)][1:]
 
 def whole_study(folder:Path, jobs:int)->float:
-    "Seconds of the study's 40 target runs, worker processes started and their imports paid; source and finder were run before"
+    "Seconds of the study's 40 target runs; two jobs start workers and pay their imports, one job trains in this process; source and finder were run before"
     execute(replace(SHORT, seeds=(0,)), folder, jobs)
     begin = time.perf_counter()
     execute(replace(SHORT, seeds=tuple(range(41))), folder, jobs, extend=True)

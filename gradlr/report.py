@@ -408,7 +408,7 @@ def write_report(
     folder = Path(folder)
     records, study = read_records(folder), read_study(folder/"study.toml")
     table = results(records)
-    if experiments_of(table) == []: raise InputError(f"{str(folder)!r} holds no finished fine-tuning yet: run the study again to go on")
+    if experiments_of(table[table["state"] != "failed"]) == []: raise InputError(f"{str(folder)!r} holds no finished fine-tuning yet: run the study again to go on")
     told = answers(table)
     lead = "".join(f"<p class=lead><b>{html.escape(row.question)} {html.escape(row.answer.capitalize())}.</b> {html.escape(row.evidence)}.</p>"
                    for row in told[told["where"] == "all experiments"].itertuples())

@@ -29,7 +29,6 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import version
 from math import isfinite
-from multiprocessing import parent_process
 from pathlib import Path
 
 import pandas as pd
@@ -501,7 +500,7 @@ def perform(
     source_file:str|None=None # Weights to start from
 )->tuple[Run,str|None]: # The run, and what went wrong with it, if anything did
     "Train one run and publish its record; a failure is told by name and does not stop the neighbours, but for `OSError`"
-    if parent_process(): gc.freeze()                                          # in a worker: what the imports made need not be looked through after every run
+    gc.freeze()                                                               # until the run is over: what was there before need not be looked through after it
     started = _started_file(folder, run.key)
     started.parent.mkdir(exist_ok=True)
     started.write_text(str(os.getpid()))
@@ -511,6 +510,7 @@ def perform(
     finally:
         started.unlink(missing_ok=True)
         gc.collect()                                                          # a Learner refers to itself: without this, two networks lie in memory
+        gc.unfreeze()
     return run, None
 
 def _started_file(
