@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 warnings.simplefilter("ignore", FutureWarning)
 from gradlr.finetune import fastest_precision, target_learner
 from gradlr.samples import ImageSet, Sample, dataloaders, load_sample
-from gradlr.study import Experiment, Study, collect, execute, plan, published, read_records, status, to_toml, weights_file
+from gradlr.study import _as_text, Experiment, Study, collect, execute, plan, published, read_records, status, to_toml, weights_file
 from measuring import about_the_machine, in_fresh_process, measured
 
 SOURCE, TARGET = (Sample("photos", classes, 96, 24) for classes in (("astronaut", "coffee", "hubble", "rocket"), ("chelsea", "ihc", "retina", "motorcycle")))
@@ -64,7 +64,7 @@ def compare_short_runs(folder:Path)->None:
     for jobs in (1, 2):
         seconds[jobs] = in_fresh_process(whole_study, folder/str(jobs), jobs)
         source = next(record for record in read_records(folder/str(jobs)) if record["run"]["kind"] == "source")
-        bare += in_fresh_process(bare_runs, weights_file(folder/str(jobs), source["key"]), 6)
+        bare += in_fresh_process(bare_runs, weights_file(folder/str(jobs), source["weights_sha256"]), 6)
     total, images = 40*statistics.median(bare), 40*SHORT.epochs*4*TARGET.train
     print(f"40 runs of {SHORT.epochs} epochs of {4*TARGET.train} images of {SHORT.size} px, ResNet34, {SHORT.precision}")
     print(f"  a bare run, 1 thread: {statistics.median(bare):.1f} s ({min(bare):.1f} to {max(bare):.1f}, n={len(bare)}), 40 of them {total:.0f} s")
@@ -82,7 +82,7 @@ def many_records(folder:Path)->None:
     (folder/"many"/"study.toml").write_text(to_toml(study))
     runs = plan(study, {name: about["fingerprint"] for name, about in data.items()}, {"source": source["weights_sha256"]})
     for run in runs:
-        if run.kind == "target": (folder/"many"/"records"/f"{run.key}.json").write_text(json.dumps(real | dict(key=run.key, run=asdict(run)), indent=1))
+        if run.kind == "target": (folder/"many"/"records"/f"{run.key}.json").write_text(_as_text(real | dict(key=run.key, run=asdict(run))))
 
 def tell(name:str, work)->None:
     "Time and memory of a piece of work, in words"

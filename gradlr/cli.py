@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EXAMPLES', 'main']
 
-# %% ../nbs/11_cli.ipynb #2529fe95
+# %% ../nbs/11_cli.ipynb #895b1531
 import argparse
 import json
 import os
@@ -16,24 +16,35 @@ import time
 import warnings
 
 from . import __version__
+from .engines import ENGINES, start_server
 from .errors import InputError, one_of
 
-# %% ../nbs/11_cli.ipynb #fa6d5a9b
+# %% ../nbs/11_cli.ipynb #34fcd307
 def _study_run(
-    args:argparse.Namespace # study, out, jobs, data, extend
+    args:argparse.Namespace # study, out, jobs, data, extend, engine, address, time_limit
 )->int: # Exit code
-    "Run a study and write its report"
-    from gradlr.report import answers, write_report
-    from gradlr.study import execute, named_study, read_records, results, status
+    "Run a study and write its report; whatever stops it, the line to go on with is told"
+    if args.engine == "processes": start_server()                             # its imports take as long as those of the study, and go on beside them
+    from gradlr.study import named_study
     study = named_study(args.study)
     out = args.out or os.path.join("out", study.name)
-    try: failed = execute(study, out, args.jobs, args.data, args.extend)
+    try: return _run_to_report(args, study, out)
     except KeyboardInterrupt as e:
         print(f"\nstopped; what is finished is kept in {out}. To go on:\n  {_this_command(args, out)}", file=sys.stderr)
         return e.args[0] if e.args else 130
     except OSError as e:
         print(f"\nstopped: {e}; what is finished is kept in {out}. When that is mended:\n  {_this_command(args, out)}", file=sys.stderr)
         return 2
+
+def _run_to_report(
+    args:argparse.Namespace, # As above
+    study, # To be run
+    out:str # Its folder
+)->int: # Exit code
+    "Run a study, say how it went, and write its report"
+    from gradlr.report import answers, write_report
+    from gradlr.study import execute, read_records, results, status
+    failed = execute(study, out, args.jobs, args.data, args.extend, args.engine, args.address, args.time_limit)
     for message in failed: print(f"failed: {message}", file=sys.stderr)
     _print_status(status(out))
     if failed:
@@ -48,7 +59,7 @@ def _this_command(
     out:str # Its folder
 )->str:
     "The line that continues a study"
-    options = [word for name, value in (("--out", out), ("--jobs", args.jobs), ("--data", args.data)) if value for word in (name, str(value))]
+    options = [word for name, value in (("--out", out), ("--jobs", args.jobs), ("--data", args.data), ("--engine", args.engine if args.address else None), ("--address", args.address), ("--time-limit", args.time_limit)) if value for word in (name, str(value))]
     return shlex.join(["gradlr", "study", "run", args.study, *options])
 
 def _print_status(
@@ -137,7 +148,7 @@ def _report(args:argparse.Namespace)->int:
     print(f"report: {write_report(args.folder, args.file)}")
     return 0
 
-# %% ../nbs/11_cli.ipynb #a5b28e80
+# %% ../nbs/11_cli.ipynb #983452ed
 EXAMPLES = """\
 start here:
   gradlr study run demo                       four experiments on embedded images, a few minutes on two cores
@@ -161,6 +172,9 @@ def _parser()->argparse.ArgumentParser:
     run.add_argument("--jobs", metavar="N", type=_positive, help="worker processes (default: one a core, or one on a GPU); results do not depend on it")
     run.add_argument("--data", metavar="DIR", help="where EMNIST and CIFAR-10 are, or are downloaded to (default: $GRADLR_DATA, then the user's cache folder)")
     run.add_argument("--extend", action="store_true", help="add the points that this study has beyond the one in the folder")
+    run.add_argument("--time-limit", metavar="SECONDS", type=_positive, help="a run that takes longer fails, and its neighbours go on (default: no limit)")
+    run.add_argument("--engine", choices=ENGINES, default="processes", help="where runs are trained: in processes of this machine (default), or on a cluster that sees DIR too")
+    run.add_argument("--address", metavar="ADDRESS", help="where the cluster is: tcp://HOST:8786 of a Dask scheduler, HOST:6379 of Ray")
     look = _command(study, "check", _study_check, "decode every image, count every class and measure the disk, before anything is trained")
     look.add_argument("study", metavar="STUDY", help="demo, small, thesis, or a TOML file")
     look.add_argument("--out", metavar="DIR", help="folder that the study will be run in (default: out/NAME)")
@@ -205,7 +219,7 @@ def _command(
 def _positive(
     text:str # As typed
 )->int:
-    "A number of processes, draws, images or pixels"
+    "A number of processes, draws, images, pixels or seconds"
     if not text.isdigit() or int(text) < 1: raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
     return int(text)
 

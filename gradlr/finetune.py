@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NETWORKS', 'PRECISIONS', 'OPTIMIZERS', 'CLASSIFIER', 'STRATEGIES', 'architecture', 'fetch_imagenet', 'Bfloat16',
-           'StopWhenDiverged', 'source_learner', 'save_weights', 'load_body', 'target_learner', 'GrainSplitter',
-           'set_grain', 'device_name', 'fastest_precision', 'Strategy']
+           'StopWhenDiverged', 'source_learner', 'weights_bytes', 'save_weights', 'load_body', 'target_learner',
+           'GrainSplitter', 'set_grain', 'device_name', 'fastest_precision', 'Strategy']
 
 # %% ../nbs/03_finetune.ipynb #56136917
 import hashlib
@@ -110,13 +110,19 @@ def source_learner(
     "A network to be trained from random weights"
     return _learner(dls, network, False, optimizer, precision)
 
-# %% ../nbs/03_finetune.ipynb #a648f280
+# %% ../nbs/03_finetune.ipynb #8125f8b3
+def weights_bytes(
+    model:nn.Module # The model of a fastai vision learner
+)->bytes: # What a `.safetensors` file of it holds
+    "The weights of a network as safetensors"
+    return save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+
 def save_weights(
     model:nn.Module, # The model of a fastai vision learner
     file:str|Path # A `.safetensors` file
 )->str: # The sha256 of the file
     "Write the weights of a network, whole or not at all"
-    write_whole(Path(file), save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}))
+    write_whole(Path(file), weights_bytes(model))
     return file_hash(Path(file))
 
 CLASSIFIER = re.compile(r"(^|\.)(heads?|fc|classifier)\.") # what a checkpoint holds beyond its body

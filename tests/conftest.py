@@ -11,7 +11,7 @@ TINY = """name = "tiny"
 head_lrs = [0.003]
 weights = [1.0, 0.5]
 seeds = [0, 1, 2]
-network = "resnet18"
+network = "timm/test_resnet"
 size = 16
 epochs = 1
 batch_size = 32
@@ -25,9 +25,12 @@ target = "digits02"
 
 @pytest.fixture
 def tiny(tmp_path:Path)->Path:
-    "A study of eleven runs of about a second"
-    file = tmp_path/"tiny.toml"
-    file.write_text(TINY)
+    "A study of eleven runs, each of a fraction of a second"
+    return tiny_study(tmp_path/"tiny.toml", 3)
+
+def tiny_study(file:Path, seeds:int)->Path:
+    "Write a study of 2 + 3·seeds such runs"
+    file.write_text(TINY.replace("[0, 1, 2]", str(list(range(seeds)))))
     return file
 
 def gradlr(*arguments, **kwargs)->subprocess.CompletedProcess:

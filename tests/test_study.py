@@ -1,93 +1,46 @@
-"Studies that are killed, shared and repeated"
+"Studies that are stopped, shared, checked, and have a run that kills"
 import io
 import json
-import os
-import resource
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from conftest import COMMAND, gradlr
+from conftest import gradlr, tiny_study
 from PIL import Image
+from soak import FINISHED, kill, log, start, until
 
+from gradlr.study import check, read_study, retry, status
 
-def start(tiny:Path, out:Path)->subprocess.Popen:
-    "A study in the background, in a process group of its own"
-    return subprocess.Popen([str(COMMAND), "study", "run", str(tiny), "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
-
-def wait_for_records(out:Path, n:int)->None:
-    "Until so many runs are published"
-    end = time.monotonic() + 120
-    while len(list(out.glob("records/*.json"))) < n:
-        assert time.monotonic() < end, "no progress"
-        time.sleep(0.05)
-
-def workers(process:subprocess.Popen)->list[int]:
-    "The worker processes of a coordinator"
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    commands = {child: Path(f"/proc/{child}/cmdline").read_text() for child in children}
-    return [int(child) for child, command in commands.items() if "loky" in command and "resource_tracker" not in command]
-
-def state(out:Path)->dict: return json.loads(gradlr("study", "status", out, "--json").stdout)
-
-def test_killed_in_the_middle_and_continued(tiny, tmp_path):
-    plain, killed = tmp_path/"plain", tmp_path/"killed"
-    assert gradlr("study", "run", tiny, "--out", plain, "--jobs", 1).returncode == 0
-    process = start(tiny, killed)
-    wait_for_records(killed, 3)
-    os.kill(workers(process)[0], signal.SIGKILL)                                                          # costs its run one start
-    wait_for_records(killed, 5)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    before = {f.name: f.read_bytes() for f in killed.glob("records/*.json")}
-    assert 5 <= len(before) < 11
-    result = gradlr("study", "run", tiny, "--out", killed)
-    assert result.returncode == 0, result.stderr
-    for name, content in before.items(): assert (killed/"records"/name).read_bytes() == content          # nothing twice
-    assert state(killed) == dict(study="tiny", planned=11, done=11, diverged=0, failed=0, missing=0)
-    assert (killed/"results.parquet").read_bytes() == (plain/"results.parquet").read_bytes()            # 2 workers, killed = 1 worker, not killed
-    assert len(pd.read_parquet(plain/"results.parquet")) == 10
-
-def test_stopped_by_a_signal_says_how_to_go_on(tiny, tmp_path):
-    process = start(tiny, tmp_path)
-    wait_for_records(tmp_path, 2)
+def test_one_coordinator_a_study_and_a_signal_stops_it(tmp_path):
+    study, out = tiny_study(tmp_path/"long.toml", 300), tmp_path/"out"
+    process = start(study, out)
+    until(lambda: len(list(out.glob("records/*.json"))) > 2)
+    second = gradlr("study", "run", study, "--out", out)
+    assert second.returncode == 2 and f"process {process.pid} on" in second.stderr
     begin = time.monotonic()
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert time.monotonic() - begin < 10
     assert process.returncode == 143
-    assert f"gradlr study run {tiny} --out {tmp_path}" in err and "Traceback" not in err
-    assert gradlr("study", "run", tiny, "--out", tmp_path).returncode == 0
-
-def test_a_second_coordinator_is_told_who_holds_the_study(tiny, tmp_path):
-    process = start(tiny, tmp_path)
-    wait_for_records(tmp_path, 1)
-    result = gradlr("study", "run", tiny, "--out", tmp_path)
-    assert result.returncode == 2 and f"process {process.pid} on" in result.stderr
-    process.communicate(timeout=300)
-    assert process.returncode == 0
+    assert f"gradlr study run {study} --out {out}" in err and "Traceback" not in err
 
 def test_a_run_that_kills_its_workers_fails_alone(tiny, tmp_path):
-    process, poison, killed = start(tiny, tmp_path), None, set()
+    out = tmp_path/"out"
+    process, poison, deaths = start(tiny, out), None, set()
     while process.poll() is None:
-        for file in tmp_path.glob("started/*"):
-            if len(list(tmp_path.glob("records/*.json"))) < 3: continue                                   # the source, the finder and one more
-            poison = poison or file.name
-            try: pid = int(file.read_text()) if file.name == poison else None
-            except (OSError, ValueError): continue                                                        # being written, or gone
-            if pid and pid not in killed:
-                killed.add(pid)
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.01)
+        events = log(out)
+        fresh = [(pid, key) for pid, key, event in events[-2:] if event == "begun" and sum(e in FINISHED for _, _, e in events) >= 3]
+        for pid, key in fresh:
+            poison = poison or key
+            if key == poison and pid not in deaths and kill(pid): deaths.add(pid)
+        time.sleep(0.005)
     _, err = process.communicate()
-    assert len(killed) == 3 and process.returncode == 1
-    assert "WorkerDied: its worker process was killed three times" in err and f"gradlr study retry {tmp_path}" in err
-    assert state(tmp_path) == dict(study="tiny", planned=11, done=10, diverged=0, failed=1, missing=0)
-    assert "WorkerDied" in Path(gradlr("report", tmp_path).stdout.removeprefix("report: ").strip()).read_text()
-    assert gradlr("study", "retry", tmp_path).stdout.startswith("1 failed runs") and state(tmp_path)["missing"] == 1
+    assert len(deaths) == 3 and process.returncode == 1
+    assert "WorkerDied: its worker process was killed 3 times" in err and f"gradlr study retry {out}" in err
+    assert status(out) == dict(study="tiny", planned=11, done=10, diverged=0, failed=1, missing=0)
+    assert "WorkerDied" in Path(gradlr("report", out).stdout.removeprefix("report: ").strip()).read_text()
+    assert retry(out) == 1 and status(out)["missing"] == 1
 
 def test_check_names_everything_that_stands_in_the_way(tmp_path):
     images = tmp_path/"mine"
@@ -117,19 +70,10 @@ valid = 5
     ran = gradlr("study", "run", file, "--out", tmp_path/"out")
     assert ran.returncode == 2 and "cat/3.png" in ran.stderr and "dog/page.jpg" in ran.stderr and not (tmp_path/"out"/"records").exists()
     for broken in ("cat/3.png", "dog/page.jpg"): (images/broken).unlink()
-    assert gradlr("study", "check", file, "--out", tmp_path/"out").returncode == 0
+    assert check(read_study(file), tmp_path/"out")[0] == []
 
 def picture(seed:int)->bytes:
     "A small PNG of its own"
     out = io.BytesIO()
     Image.fromarray(np.random.default_rng(seed + 1).integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(out, "PNG")
     return out.getvalue()
-
-def test_a_full_disk_stops_the_study_which_goes_on_later(tiny, tmp_path):
-    "A limit on the size of files plays the full disk: records fit, weights do not"
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
-    result = gradlr("study", "run", tiny, "--out", tmp_path, preexec_fn=limit)
-    assert result.returncode == 2 and "weights" in result.stderr and f"gradlr study run {tiny} --out {tmp_path}" in result.stderr and "Traceback" not in result.stderr
-    assert not list(tmp_path.rglob("*.tmp"))
-    before = state(tmp_path)
-    assert before["failed"] == 0 and before["missing"] == 11 - before["done"] > 0                       # to be done yet, by the line that it printed

@@ -1,0 +1,210 @@
+"Faults made on purpose, and what they cost: `make soak` makes them all, test_soak.py a part of them"
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+from conftest import COMMAND, gradlr, tiny_study
+from PIL import Image
+from tqdm import tqdm
+
+from gradlr.errors import InputError
+from gradlr.finetune import load_body, source_learner
+from gradlr.samples import dataloaders, load_folder
+from gradlr.study import _is_damaged, _parts, _publish, _read_record, execute, plan, read_study, to_toml
+
+FINISHED = ("done", "diverged", "failed")
+
+def start(study:Path, out:Path, *options)->subprocess.Popen:
+    "A study in the background"
+    return subprocess.Popen([COMMAND, "study", "run", study, "--out", out, *map(str, options)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+def kill(pid:int)->bool:
+    "SIGKILL a process, if it is still there"
+    try: os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError: return False
+    return True
+
+def log(out:Path)->list[tuple[int,str,str]]:
+    "Process, key and event of each line of a study's log"
+    file = out/"study.log"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [(int(pid), key, event.rstrip(":")) for _, _, pid, key, event, *_ in map(str.split, lines)]
+
+def at_work(out:Path)->list[int]:
+    "Processes with a run in hand, but for those whose run was begun twice before: a third death would be its end, as it should"
+    events = log(out)
+    times = Counter(key for _, key, event in events if event == "begun")
+    last = {pid: (key, event) for pid, key, event in events}
+    return [pid for pid, (key, event) in last.items() if event == "begun" and times[key] < 3]
+
+def contents(out:Path)->dict[str,bytes]:
+    "The published records, by name"
+    return {file.name: file.read_bytes() for file in out.glob("records/*.json")}
+
+def table(out:Path)->bytes: return (out/"results.parquet").read_bytes()
+
+def look(out:Path, before:dict[str,bytes])->Counter:
+    "Records that are gone or changed, and weights other than their name"
+    after = contents(out)
+    return Counter(lost=sum(after.get(name) != content for name, content in before.items()),
+                   bad_hashes=sum(_is_damaged(file, file.stem) for file in out.glob("weights/*.safetensors")))
+
+def killed(study:Path, out:Path, kills:int, coordinators:int, rng:random.Random, *options)->Counter:
+    "Kill workers and coordinators of a study at random moments, then let it end; what that has cost"
+    found, of_coordinators = Counter(), set(rng.sample(range(kills), coordinators))
+    process = start(study, out, *options)
+    while found["kills"] < kills:
+        turn_of_coordinator = found["kills"] in of_coordinators
+        time.sleep(rng.uniform(0, 1 if turn_of_coordinator else 0.2))
+        assert process.poll() is None, f"over after {found['kills']} kills: {process.stderr.read()}"
+        before = contents(out)
+        victims = [process.pid] if turn_of_coordinator else at_work(out)
+        if not any(kill(pid) for pid in rng.sample(victims, len(victims))): continue
+        if turn_of_coordinator:
+            process.wait()
+            process = start(study, out, *options)
+        found += Counter(kills=1) + look(out, before)
+    _, told = process.communicate(timeout=600)
+    assert process.returncode == 0, told
+    events = [(key, event) for _, key, event in log(out)]
+    finished = [key for key, event in events if event in FINISHED]
+    return found + look(out, {}) + Counter(records=len(contents(out)), duplicates=len(finished) - len(set(finished)),
+                                           begun_in_vain=sum(event == "begun" for _, event in events) - len(finished))
+
+def interrupted(folder:Path, studies:int, kills:int, coordinators:int)->Counter:
+    "Interrupted studies, in another order and with other numbers of workers, beside one that was left alone"
+    plain, found = tiny_study(folder/"plain.toml", 2*kills), Counter()
+    assert gradlr("study", "run", plain, "--out", folder/"plain").returncode == 0
+    for i in tqdm(range(studies), desc="interrupted studies"):
+        rng, study, out = random.Random(i), folder/f"{i}.toml", folder/str(i)
+        there = read_study(plain)
+        study.write_text(to_toml(replace(there, seeds=tuple(rng.sample(there.seeds, len(there.seeds))), weights=there.weights[::-1])))
+        found += killed(study, out, kills, coordinators, rng, "--jobs", 2 + i % 2)
+        found += Counter(studies=1, equal_tables=table(out) == table(folder/"plain"))
+    return found
+
+@contextmanager
+def small_disk(folder:Path)->Iterator[Callable[[int],None]]:
+    "A disk in memory, and what sets its size in bytes"
+    folder.mkdir()
+    mount = lambda options: subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True, capture_output=True)
+    mount("size=64k")
+    try: yield lambda size: mount(f"remount,size={size//1024}k")
+    finally: subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+def full_disks(folder:Path, stops:int)->Counter:
+    "A study on a disk that is full again and again, a little later each time"
+    study, found = tiny_study(folder/"disk.toml", 2*stops), Counter()
+    assert gradlr("study", "run", study, "--out", folder/"enough").returncode == 0
+    needed = sum(4096*(file.stat().st_size//4096 + 1) for file in (folder/"enough").rglob("*") if file.is_file())
+    with small_disk(folder/"disk") as resize:
+        out = folder/"disk"/"out"
+        for i in tqdm(range(stops), desc="full disks"):
+            resize(int(needed*(i + 0.5)/stops*0.95))
+            before = contents(out)
+            result = gradlr("study", "run", study, "--out", out)
+            told = result.returncode == 2 and "No space left" in result.stderr and str(out) in result.stderr and "gradlr study run" in result.stderr
+            found += Counter(stops=1, told=told and "Traceback" not in result.stderr) + look(out, before)
+        resize(2*needed)
+        found += Counter(resumed=gradlr("study", "run", study, "--out", out).returncode == 0, equal_tables=table(out) == table(folder/"enough"))
+    return found
+
+@contextmanager
+def dask_cluster(folder:Path)->Iterator[str]:
+    "A scheduler and two workers in processes of their own; its address"
+    dask, file = Path(sys.executable).with_name("dask"), folder/"scheduler.json"
+    quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    scheduler = subprocess.Popen([dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file], **quiet)
+    nanny = subprocess.Popen([dask, "worker", "--scheduler-file", file, "--nworkers", "2", "--nthreads", "1", "--no-dashboard", "--local-directory", folder], **quiet)
+    try:
+        until(file.exists)
+        yield json.loads(file.read_text())["address"]
+    finally:
+        for process in (nanny, scheduler): process.terminate(); process.wait()
+
+@contextmanager
+def ray_cluster(folder:Path)->Iterator[str]:
+    "A Ray node of two cores; its address"
+    ray = Path(sys.executable).with_name("ray")
+    subprocess.run([ray, "start", "--head", "--port", "6399", "--num-cpus", "2", "--include-dashboard", "false", "--disable-usage-stats", "--temp-dir", folder],
+                   check=True, capture_output=True)
+    try: yield "127.0.0.1:6399"
+    finally: subprocess.run([ray, "stop", "--force"], check=True, capture_output=True)
+
+CLUSTERS = dict(dask=dask_cluster, ray=ray_cluster)
+
+def clusters(engine:str, seeds:int, deaths:int)->Counter:
+    "A study on a cluster whose workers are killed"
+    with tempfile.TemporaryDirectory(prefix="gradlr") as folder, CLUSTERS[engine](Path(folder)) as address:
+        study = tiny_study(Path(folder)/"cluster.toml", seeds)
+        return killed(study, Path(folder)/"out", deaths, 0, random.Random(0), "--engine", engine, "--address", address)
+
+def until(condition:Callable[[], bool], seconds:float=60)->None:
+    "Wait for something"
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+def flips(folder:Path, n:int)->Counter:
+    "One-bit flips in weights and records of a finished study: is each found before the file is used?"
+    out, rng, found = folder/"plain", np.random.default_rng(0), Counter()
+    weights = next(out.glob("weights/*"))
+    learn = source_learner(dataloaders(*_parts(out, next(iter(json.loads((out/"data.json").read_text()).values()))["fingerprint"]), size=16, batch_size=32), "timm/test_resnet")
+    def use(file): _read_record(file) if file.suffix == ".json" else load_body(learn, file, weights.stem)
+    for file in (weights, next(out.glob("records/*"))):
+        use(file)
+        content, damaged = file.read_bytes(), folder/f"damaged{file.suffix}"
+        for bit in rng.choice(8*len(content), n//2, replace=False):
+            damaged.write_bytes(content[:bit//8] + bytes([content[bit//8] ^ 1 << int(bit) % 8]) + content[bit//8 + 1:])
+            found["flips"] += 1
+            try: use(damaged)
+            except InputError: found["caught"] += 1
+    return found
+
+def speeds(folder:Path)->dict[str,float]:
+    "Seconds until a study of 1,000 records goes on; milliseconds that the store adds to a run; images checked a second"
+    plain, out = folder/"plain", folder/"many"
+    records = [_read_record(file) for file in plain.glob("records/*")]
+    target = next(r for r in records if r["run"]["strategy"] == "gradual")
+    study = replace(read_study(plain/"study.toml"), seeds=tuple(range(333)))
+    data = {name: about["fingerprint"] for name, about in json.loads((plain/"data.json").read_text()).items()}
+    runs = plan(study, data, {"digits01": target["run"]["source_sha256"]})
+    (out/"records").mkdir(parents=True)
+    (out/"weights").symlink_to(plain/"weights")
+    for record in records:
+        if record["run"]["kind"] != "target": _publish(out, record)
+    begin = time.perf_counter()
+    for run in runs: _publish(out, target | dict(key=run.key, run=asdict(run)))
+    store = (time.perf_counter() - begin)/len(runs)
+    begin = time.perf_counter()
+    assert execute(study, out) == [] and len(contents(out)) == 1001
+    resume = time.perf_counter() - begin
+    rng = np.random.default_rng(0)
+    for i in range(4000):
+        file = folder/"images"/str(i % 4)/f"{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(file)
+    begin = time.perf_counter()
+    load_folder(folder/"images")
+    return dict(resume_seconds=round(resume, 2), store_milliseconds=round(1000*store, 1), images_a_second=round(4000/(time.perf_counter() - begin)))
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        print("interrupted studies:", dict(interrupted(Path(name), 10, 20, 5)), flush=True)
+        print("flips of one bit:", dict(flips(Path(name), 1000)), flush=True)
+        print("speed:", speeds(Path(name)), flush=True)
+        print("full disks:", dict(full_disks(Path(name), 50)), flush=True)
+    for engine in CLUSTERS: print(f"{engine}:", dict(clusters(engine, 66, 20)), flush=True)

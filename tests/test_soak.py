@@ -1,0 +1,40 @@
+"A part of `make soak`: what faults may cost"
+import os
+
+import pytest
+from soak import clusters, flips, full_disks, interrupted, speeds
+
+NOTHING = dict(lost=0, duplicates=0, bad_hashes=0)
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    "Where interrupted studies lie, beside one that was left alone, and what was found"
+    folder = tmp_path_factory.mktemp("soak")
+    return folder, interrupted(folder, studies=2, kills=25, coordinators=2)
+
+def test_fifty_kills_cost_a_start_each(studies):
+    _, found = studies
+    assert found["kills"] == 50 and found["records"] == 2*152
+    assert {name: found[name] for name in NOTHING} == NOTHING
+    assert found["begun_in_vain"] <= found["kills"]
+    assert found["equal_tables"] == found["studies"] == 2
+
+def test_flipped_bits_are_found(studies):
+    found = flips(studies[0], 200)
+    assert found["caught"] == found["flips"] == 200
+
+def test_a_study_of_a_thousand_records_goes_on_at_once(studies):
+    found = speeds(studies[0])
+    assert found["resume_seconds"] <= 2 and found["store_milliseconds"] <= 100 and found["images_a_second"] >= 1000
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk can be mounted by root only")
+def test_full_disks_stop_a_study_which_goes_on_later(tmp_path):
+    found = full_disks(tmp_path, 2)
+    assert found["told"] == found["stops"] == 2 and found["lost"] == found["bad_hashes"] == 0
+    assert found["resumed"] == found["equal_tables"] == 1
+
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_a_cluster_whose_workers_die_does_every_run_once(engine):
+    found = clusters(engine, 8, 2)
+    assert found["records"] == 26 and found["kills"] == 2
+    assert {name: found[name] for name in NOTHING} == NOTHING
