@@ -7,7 +7,7 @@ READY := .venv/.installed
 NEWEST := .fastai-newest
 PIP := $(BIN)/python -m pip install --quiet --progress-bar off
 
-.PHONY: help demo test docs notebooks lab bench clean
+.PHONY: help demo test docs notebooks lab bench soak clean
 
 help:
 	@echo "make demo    a whole study on embedded images, a few minutes; ends with a report"
@@ -16,6 +16,7 @@ help:
 	@echo "make notebooks  every notebook from top to bottom, training cells included, at demo scale"
 	@echo "make lab     JupyterLab, with hooks that keep notebooks clean"
 	@echo "make bench   speed beside named peers, kept in data/results/speed; half an hour on a quiet machine"
+	@echo "make soak    studies that are killed, whose disks are full and whose bits are flipped: what it costs; half an hour"
 	@echo "make clean   remove environments, builds and the demo's output"
 
 $(READY): settings.ini setup.py pyproject.toml
@@ -53,6 +54,10 @@ bench: $(READY)
 	@mkdir -p data/results/speed out
 	@set -o pipefail; for part in training study components distances; do \
 	  $(BIN)/python -W ignore benchmarks/$$part.py | tee out/bench.txt && mv out/bench.txt data/results/speed/$$part.txt || exit 1; done
+
+soak: $(READY)
+	@mkdir -p data/results/soak out
+	@set -o pipefail; $(BIN)/python -W ignore tests/soak.py | tee out/soak.txt && mv out/soak.txt data/results/soak/soak.txt
 
 clean:
 	rm -rf .venv $(NEWEST) _docs _proc build dist *.egg-info out/demo

@@ -20,7 +20,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from gradlr.errors import InputError
-from gradlr.finetune import load_body, source_learner
+from gradlr.finetune import device_name, load_body, source_learner
 from gradlr.samples import dataloaders, load_folder
 from gradlr.study import _is_damaged, _parts, _publish, _read_record, execute, plan, read_study, to_toml
 
@@ -202,6 +202,7 @@ def speeds(folder:Path)->dict[str,float]:
     return dict(resume_seconds=round(resume, 2), store_milliseconds=round(1000*store, 1), images_a_second=round(4000/(time.perf_counter() - begin)))
 
 if __name__ == "__main__":
+    print(f"{device_name()}, {os.cpu_count()} cores", flush=True)
     with tempfile.TemporaryDirectory() as name:
         print("interrupted studies:", dict(interrupted(Path(name), 10, 20, 5)), flush=True)
         print("flips of one bit:", dict(flips(Path(name), 1000)), flush=True)

@@ -9,8 +9,6 @@ from gradlr.cli import main
 from gradlr.files import write_whole
 from PIL import Image
 
-
-
 def folder_of_images(folder:Path, **counts)->Path:
     "A folder of class folders with small pictures"
     for name, count in counts.items():
@@ -45,7 +43,7 @@ def test_help_answers_at_once():
     ("epochs = 1\nbatch", "epoch = 1\nbatch", ["line 7", "did you mean: epochs"]),
     ("size = 16", "size = '16'", ["line 6", "size"]),
     ("weights = [1.0, 0.5]", "weights = [100, 50]", ["line 3", "must be in (0, 1]"]),
-    ("resnet18", "resnet81", ["line 5", "did you mean", "resnet18"]),
+    ("timm/test_resnet", "resnet81", ["line 5", "did you mean", "resnet18"]),
     ("digits02", "digit02", ["did you mean: digits02"]),
     ('name = "tiny"', 'name = "tiny"\nstrategies = ["gradul"]', ["line 2", "did you mean: gradual"]),
     ('name = "tiny"', "name = tiny", ["not TOML", "line 1"]),
