@@ -102,7 +102,7 @@ def test_distances_of_own_folders(tmp_path):
 
 @pytest.mark.parametrize("arguments,words", [
     (["digits01", "digits2"], ["unknown sample or folder 'digits2'", "digits02"]),
-    (["digits01", "no/where"], ["no folder 'no/where'"]),
+    (["digits01", "no/where"], ["no folder or archive 'no/where'"]),
     (["digits01", "photos02", "--components", "900"], ["480 images", "lower n_components"]),
     (["digits01", "photos02", "--components", "much"], ["whole number of at least 1, or a share"]),
     (["digits01", "photos02", "--per-class", "100"], ["has 60 images, and 100 are asked for", "lower per_class"]),
