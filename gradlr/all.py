@@ -5,15 +5,18 @@
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/12_all.ipynb #31f9ee1b
+# %% ../nbs/12_all.ipynb #cb99bbfa
 from .errors import *
 from .files import *
+from .archives import *
 from .samples import *
 from .layers import *
 from .reduce import *
 from .hausdorff import *
 from .schedules import *
 from .finetune import *
+from .strategies import *
+from .engines import *
 from .study import *
 from .report import *
 

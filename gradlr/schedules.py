@@ -98,18 +98,22 @@ def plot_schedules(
     plt.close(fig)
     return fig
 
-# %% ../nbs/02_schedules.ipynb #4e4ea723
+# %% ../nbs/02_schedules.ipynb #b96b6a4e
 def fit_schedule(
     learn:Learner, # With one parameter group a layer group
     epochs:int, # Passes over the training images
     lrs:np.ndarray, # Peak rates, one a layer group
     schedule:str|Callable="one_cycle", # A name in `SCHEDULES`, or a function like those
-    cbs=None # Further fastai callbacks of this fit
+    cbs=None, # Further fastai callbacks of this fit
+    start_epoch:int=0 # Of a training that is resumed
 )->None:
     "Train with a schedule, every layer group keeping its share of the rate"
     if epochs < 1: raise InputError(f"epochs must be at least 1, got {epochs}")
     make = schedule if callable(schedule) else SCHEDULES[one_of(schedule, SCHEDULES, "schedule")]
-    learn.fit(epochs, lr=lrs, cbs=[ParamScheduler(make(np.asarray(lrs, dtype=float), epochs)), *(cbs or [])])
+    if learn.opt is None: learn.create_opt()
+    moves = make(np.asarray(lrs, dtype=float), epochs)
+    if not learn.opt.hypers[0].get("mom"): moves.pop("mom", None)              # an optimiser without momentum stays without
+    learn.fit(epochs, lr=lrs, cbs=[ParamScheduler(moves), *(cbs or [])], start_epoch=start_epoch)
 
 # %% ../nbs/02_schedules.ipynb #e9296879
 @contextmanager

@@ -8,7 +8,7 @@ __all__ = ['STRICT', 'THESIS_LRS', 'PRESETS', 'RECIPE', 'SCHEMA', 'RECORD_BYTES'
            'plan', 'published', 'read_records', 'pack', 'weights_file', 'train', 'perform', 'only_one', 'adopt',
            'check', 'prepare_samples', 'execute', 'failures', 'retry', 'results', 'collect', 'status']
 
-# %% ../nbs/07_study.ipynb #16ef465b
+# %% ../nbs/07_study.ipynb #ea0790b1
 import fcntl
 import gc
 import hashlib
@@ -48,13 +48,14 @@ from tqdm.auto import tqdm
 from .engines import STARTS, finished, make_engine
 from .errors import InputError, one_of
 from .files import file_hash, naming, write_whole
-from .finetune import (OPTIMIZERS, PRECISIONS, STRATEGIES, architecture, device_name, fastest_precision, fetch_imagenet,
+from .finetune import (OPTIMIZERS, PRECISIONS, architecture, device_name, fastest_precision, fetch_imagenet,
                              set_grain, source_learner, target_learner, weights_bytes)
 from .layers import GRAINS, gradual_lrs, layer_groups
 from .samples import SAMPLES, ImageSet, Sample, dataloaders, load_sample, read_images, save_images
 from .schedules import SCHEDULES, find_lrs
+from .strategies import STRATEGIES, work_share
 
-# %% ../nbs/07_study.ipynb #12278487
+# %% ../nbs/07_study.ipynb #b57b9f90
 STRICT = ConfigDict(extra="forbid", strict=True)
 Sample.__pydantic_config__ = STRICT
 
@@ -82,7 +83,7 @@ class Study:
     epochs:int=4 # Passes over the target's training images
     schedule:str="one_cycle" # How rates move during training
     batch_size:int=64 # Images a training step
-    optimizer:str="adamw" # adamw or sgd
+    optimizer:str="adamw" # adamw, adam, sgd, momentum, nesterov, adagrad, adadelta or rmsprop
     precision:str="float32" # float32, bfloat16 where the hardware is fast at it, or auto: the one that a short measurement finds faster
     source_lr:float=1e-3 # Peak rate of the source training
     source_epochs:int=8 # Passes over the source's training images
@@ -417,7 +418,7 @@ def _curves(
     return dict(state="diverged" if bad else "done", epochs=epochs, diverged_step=stopped.step, last_finite_loss=stopped.last_finite_loss,
                 head_lrs=[float(f"{lr:.5g}") for lr in getattr(learn.recorder, "hps", {}).get("lr", [])])
 
-# %% ../nbs/07_study.ipynb #cab2ba17
+# %% ../nbs/07_study.ipynb #18ad9c62
 def _sample_file(
     folder:Path, # The study's folder
     data:str, # Fingerprint of the sample
@@ -468,8 +469,8 @@ def train(
     with learn.no_bar(), learn.no_logging():
         if run.kind == "finder": record |= _find(learn, run)
         else:
-            STRATEGIES[run.strategy].fit(learn, run.epochs, run.head_lr, run.weight, run.grain, run.schedule)
-            record |= _curves(learn)
+            factors = learn.fit_strategy(run.strategy, run.epochs, run.head_lr, run.weight, run.grain, run.schedule)
+            record |= _curves(learn) | dict(factors=factors.to_numpy().tolist(), work=work_share(learn))
     if run.kind == "source" and record["state"] == "done": record["weights_sha256"] = _keep_weights(learn.model, folder)
     return record | _surroundings() | dict(seconds=round(time.perf_counter() - begin, 2), finished=datetime.now(timezone.utc).isoformat(timespec="seconds"))
 
