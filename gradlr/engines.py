@@ -120,10 +120,10 @@ def finished(
                 result = None
             yield task, result
 
-# %% ../nbs/06_engines.ipynb #58f4112c
+# %% ../nbs/06_engines.ipynb #4c0af1dc
 class DaskCluster:
     "The workers of a Dask cluster (Rocklin 2015)"
-    starts = 1 # Dask's scheduler begins a task again by itself, three times
+    starts = STARTS # Dask's scheduler begins a task again by itself, three times, but blames those that waited behind it as well
     def __init__(self,
         address:str # Of the scheduler, such as tcp://10.0.0.1:8786
     ):
