@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['STYLE', 'interval', 'said', 'experiments_of', 'ways_of', 'final', 'final_losses', 'plot_curves', 'held_out',
-           'source_losses', 'gains', 'best_weights', 'wilson', 'extremes_share', 'verdict', 'answers', 'plot_gains',
-           'plot_sources', 'plot_weights', 'finder_curves', 'write_report']
+           'source_losses', 'gains', 'strategy_losses', 'strategy_ranks', 'strategies_table', 'best_weights', 'wilson',
+           'extremes_share', 'verdict', 'answers', 'plot_gains', 'plot_sources', 'plot_weights', 'finder_curves',
+           'write_report']
 
 # %% ../nbs/10_report.ipynb #eecc2426
 import base64
@@ -48,7 +49,7 @@ def said(
     if n == 0: return "–"
     return f"{mean:.{digits}f}" + ("" if np.isnan(half) else f" ± {half:.{digits}f}") + f" (n={n})"
 
-# %% ../nbs/10_report.ipynb #554c2c18
+# %% ../nbs/10_report.ipynb #022c8d88
 def experiments_of(
     table:pd.DataFrame # From `results`
 )->list[tuple[str,str]]: # Source and target
@@ -64,7 +65,15 @@ def _of_experiment(
     "What belongs to an experiment"
     rows = table[(table["kind"] == "target") & (table["target"] == target) & table["source"].isin([source, ""])]
     rows = rows[rows["head_lr"].isin(rows.loc[rows["source"] == source, "head_lr"])]
-    return rows.assign(way=[s if s != "gradual" else f"weight {w:g}" for s, w in zip(rows["strategy"], rows["weight"])])
+    return rows.assign(way=[_way(*pair) for pair in zip(rows["strategy"], rows["weight"])])
+
+def _way(
+    strategy:str, # A name in `STRATEGIES`
+    weight:float # Rate of a layer group over the next one's
+)->str:
+    "A way to fine-tune, for a legend"
+    if strategy == "gradual": return f"weight {weight:g}"
+    return strategy if weight == 1 else f"{strategy}, weight {weight:g}"
 
 def ways_of(
     rows:pd.DataFrame # With the columns way, strategy and weight
@@ -148,7 +157,7 @@ def _draw_line(
     low = np.maximum(mean - half, mean*0.2) if measure == "valid_loss" else mean - half
     ax.fill_between(epochs.index, low, mean + half, color=dashed["color"], alpha=0.12, linewidth=0)
 
-# %% ../nbs/10_report.ipynb #5a65652f
+# %% ../nbs/10_report.ipynb #5793e456
 def held_out(
     cells:pd.DataFrame # A row a seed, a column a choice, holding losses
 )->pd.Series: # A loss a seed
@@ -190,6 +199,39 @@ def gains(
             if one in loss and other in loss: rows[source, target, title] = 100*(1 - loss[one]/loss[other])
     index = pd.MultiIndex.from_tuples(rows, names=["source", "target", "gain"]) if rows else pd.MultiIndex.from_arrays([[], [], []], names=["source", "target", "gain"])
     return pd.DataFrame(list(rows.values()), index=index)
+
+def strategy_losses(
+    table:pd.DataFrame # From `results`
+)->pd.DataFrame: # A row an experiment and strategy, a column a seed
+    "Final loss of each strategy, at the initial rate and weight that are best on the other seeds"
+    rows = {}
+    for source, target in experiments_of(table):
+        cells = _losses_by_seed(table, source, target)
+        for strategy, members in cells.T.groupby(level="strategy"): rows[source, target, strategy] = held_out(members.T)
+    return pd.DataFrame(list(rows.values()), index=pd.MultiIndex.from_tuples(rows, names=["source", "target", "strategy"]))
+
+def strategy_ranks(
+    table:pd.DataFrame # From `results`
+)->pd.DataFrame: # A row a strategy, best first: rank by seed
+    "Rank of each strategy among those of the study, 1 being the lowest loss, averaged over the experiments"
+    ranks = strategy_losses(table).groupby(level=["source", "target"]).rank().groupby(level="strategy").mean()
+    return ranks.loc[ranks.mean(axis=1).sort_values().index]
+
+def strategies_table(
+    table:pd.DataFrame # From `results`
+)->pd.DataFrame: # A row a strategy, best first
+    "Mean rank with its interval over seeds, the loss beside that of uniform rates, and the work of forward and backward passes"
+    ranks, losses = strategy_ranks(table), strategy_losses(table)
+    rows = {}
+    for strategy, by_seed in ranks.iterrows():
+        mean, half, n = interval(by_seed)
+        rows[strategy] = {"mean rank": f"{mean:.1f}" + ("" if np.isnan(half) else f" ± {half:.1f}") + f" (n={n})"}
+        if "uniform" in ranks.index:
+            change = (losses.xs(strategy, level="strategy")/losses.xs("uniform", level="strategy")).map(np.log).mean()
+            low, high = (100*(np.exp(end) - 1) for end in (interval(change)[0] - interval(change)[1], interval(change)[0] + interval(change)[1]))
+            rows[strategy]["loss beside uniform"] = "" if strategy == "uniform" else f"{100*(np.exp(change.mean()) - 1):+.0f} % ({low:+.0f} to {high:+.0f})"
+        rows[strategy]["work"] = f"{table.loc[table['strategy'] == strategy, 'work'].mean():.2f}"
+    return pd.DataFrame(rows).T.rename_axis("strategy")
 
 def best_weights(
     table:pd.DataFrame # From `results`
@@ -307,7 +349,7 @@ def plot_sources(
     plt.close(fig)
     return fig
 
-# %% ../nbs/10_report.ipynb #d45bbeb5
+# %% ../nbs/10_report.ipynb #3976603a
 def plot_weights(
     table:pd.DataFrame # From `results`
 )->plt.Figure:
@@ -316,6 +358,7 @@ def plot_weights(
     fig, axes = plt.subplots(1, len(pairs), figsize=(2.7*len(pairs) + 1.2, 2.7), squeeze=False)
     for ax, (source, target) in zip(axes[0], pairs):
         rows = final(_of_experiment(table, source, target))
+        rows = rows[rows["strategy"].isin(["scratch", "uniform", "gradual"])]
         for (rate, cells), colour in zip(rows[rows["strategy"] != "scratch"].groupby("head_lr"), sns.color_palette("colorblind", rows["head_lr"].nunique())):
             ends = cells.groupby("weight")["valid_loss"].apply(interval)
             mean, half, _ = (np.array(part) for part in zip(*ends))
@@ -330,7 +373,7 @@ def plot_weights(
     plt.close(fig)
     return fig
 
-# %% ../nbs/10_report.ipynb #60fd69b4
+# %% ../nbs/10_report.ipynb #08303b7c
 def finder_curves(
     records:list[dict] # From `read_records`
 )->dict[str,pd.DataFrame]: # Experiment → head rate and loss
@@ -372,6 +415,15 @@ def _experiment_section(
                     _html_table(final_losses(table, source, target)[1].rename_axis(index=None, columns="final, by initial rate")),
                     "<h3>Accuracy</h3>", _image(plot_curves(table, source, target, "accuracy"), f"accuracy over training, {title}"),
                     _html_table(final_losses(table, source, target, "accuracy")[1].rename_axis(index=None, columns="final, by initial rate"))])
+
+def _strategies_section(
+    table:pd.DataFrame # From `results`
+)->list[str]: # Nothing for a study of scratch, uniform and gradual rates
+    "How the strategies compare"
+    if set(table["strategy"]) <= {"scratch", "uniform", "gradual"} or strategy_losses(table).empty: return []
+    return ["<h2>Strategies</h2>", _html_table(strategies_table(table)),
+            "<p>Ranks among the strategies of this study, averaged over the experiments, each strategy at the initial rate and weight that are best on the other seeds. "
+            "All see the same images; work is that of forward and backward passes over a training in which every layer learns.</p>"]
 
 def _failed(
     record:dict # Of a run that failed
@@ -421,7 +473,7 @@ def write_report(
             f"{study.epochs} epochs, seeds {html.escape(', '.join(map(str, study.seeds)))}; made by gradlr {version('gradlr')}. "
             "Means are over seeds, with 95 % intervals; gains compare each way at the initial rate (and weight) that is best on the other seeds; one seed alone gives no interval.</p>", lead, *gained,
             _image(plot_weights(table), "final validation loss against the weight, by initial rate"), *([_image(plot_sources(table), "final validation loss by source")] if source_losses(table).size else []), _html_table(told, index=False), *(_experiment_section(table, *pair) for pair in experiments_of(table)),
-            "<h2>Rates by layer</h2>", _image(plot_rates(rates), "learning rate by layer for each weight"), f"<p>Layer groups ({html.escape(study.grain)}): {html.escape(', '.join(groups))}. The head's rate is 1.</p>",
+            *_strategies_section(table), "<h2>Rates by layer</h2>", _image(plot_rates(rates), "learning rate by layer for each weight"), f"<p>Layer groups ({html.escape(study.grain)}): {html.escape(', '.join(groups))}. The head's rate is 1.</p>",
             *(["<h2>Learning-rate finder</h2>", _image(plot_finder(curves, marks, study.finder_steps), "loss against learning rate"), "<p>Gray lines mark the initial rates of the study.</p>"] if curves else []),
             _how_it_was_made(folder, records)]
     page = f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>gradlr: {html.escape(study.name)}</title><style>{STYLE}</style>" + "".join(body) + "</html>"

@@ -799,8 +799,8 @@ def _cost(
     "Images that runs train on, for the progress bar"
     return sum(run.epochs*(run.batch_size if run.kind == "finder" else drawn[run.sample]["train"]) for run in runs)
 
-# %% ../nbs/07_study.ipynb #77eda611
-COLUMNS = ["key", "kind", "source", "target", "strategy", "weight", "head_lr", "seed", "grain", "state", "last", "epoch", "train_loss", "valid_loss", "accuracy"]
+# %% ../nbs/07_study.ipynb #e7cd35c4
+COLUMNS = ["key", "kind", "source", "target", "strategy", "weight", "head_lr", "seed", "grain", "state", "last", "epoch", "train_loss", "valid_loss", "accuracy", "work"]
 ORDER = ["kind", "source", "target", "strategy", "weight", "head_lr", "seed", "epoch"]
 
 def results(
@@ -812,7 +812,7 @@ def results(
         if record["run"]["kind"] == "finder": continue
         run = record["run"]
         about = dict(key=record["key"], kind=run["kind"], source=run["source"], target=run["sample"], strategy=run["strategy"], weight=run["weight"],
-                     head_lr=run["head_lr"], seed=run["seed"], grain=run["grain"], state=record["state"], last=run["epochs"])
+                     head_lr=run["head_lr"], seed=run["seed"], grain=run["grain"], state=record["state"], last=run["epochs"], work=record.get("work", 1.))
         nothing = dict(epoch=0, train_loss=None, valid_loss=None, accuracy=None)
         rows += [about | epoch for epoch in record["epochs"] or [nothing]]
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"train_loss": float, "valid_loss": float, "accuracy": float})
