@@ -157,7 +157,7 @@ class RayCluster:
         return self.ray.remote(max_retries=STARTS - 1, **options)(_work).remote(function, task).future()
     def close(self)->None: self.ray.shutdown()
 
-# %% ../nbs/06_engines.ipynb #540c4afe
+# %% ../nbs/06_engines.ipynb #de2a255a
 ENGINES = ("processes", "dask", "ray")
 
 def make_engine(
@@ -167,6 +167,8 @@ def make_engine(
     gpus:Sequence[str]=() # For `Processes`
 )->Processes|DaskCluster|RayCluster:
     "An engine by name; raises `InputError` where it cannot be had"
-    if one_of(name, ENGINES, "engine") == "processes": return Processes(slots, gpus)
+    if one_of(name, ENGINES, "engine") == "processes":
+        if address: raise InputError("an address is that of a cluster: add --engine dask or --engine ray")
+        return Processes(slots, gpus)
     if not address: raise InputError(f"the engine {name} needs --address, where its cluster is")
     return DaskCluster(address) if name == "dask" else RayCluster(address)

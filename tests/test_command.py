@@ -89,8 +89,12 @@ def test_another_study_in_the_folder(tiny, tmp_path, refused):
     (("study", "status", "nowhere"), ["holds no study", "gradlr study run"]),
     (("report", "nowhere"), ["no records"]),
     (("study", "run", "demo", "--jobs", "none"), ["at least 1"]),
+    (("study", "run", "demo", "--engine", "desk"), ["dask"]),
+    (("study", "run", "demo", "--engine", "dask", "--out", "OUT"), ["--address"]),
+    (("study", "run", "demo", "--engine", "dask", "--address", "nowhere:1", "--out", "OUT"), ["no Dask scheduler at 'nowhere:1'", "dask scheduler"]),
+    (("study", "run", "demo", "--address", "tcp://127.0.0.1:1", "--out", "OUT"), ["--engine dask"]),
 ])
-def test_wrong_arguments(refused, arguments, words): refused(arguments, *words)
+def test_wrong_arguments(refused, tmp_path, arguments, words): refused([tmp_path/"out" if word == "OUT" else word for word in arguments], *words)
 
 def test_distances_of_own_folders(tmp_path):
     cats, dogs = folder_of_images(tmp_path/"cats", small=12, large=9), folder_of_images(tmp_path/"dogs", young=10, old=8)
