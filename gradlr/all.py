@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/12_all.ipynb #cb99bbfa
+# %% ../nbs/12_all.ipynb #e47ccc26
 from .errors import *
 from .files import *
 from .archives import *
@@ -16,6 +16,7 @@ from .hausdorff import *
 from .schedules import *
 from .finetune import *
 from .strategies import *
+from .transferability import *
 from .engines import *
 from .study import *
 from .report import *
