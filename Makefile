@@ -33,7 +33,7 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python tests/settled.py
-	$(BIN)/nbdev_test --n_workers 2
+	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
 	$(BIN)/python -m pytest
 
 docs: $(READY)

@@ -116,7 +116,7 @@ def load_photos()->ImageSet:
         labels.append(torch.full((len(grid),), label))
     return ImageSet(torch.cat(tiles), torch.cat(labels), tuple(PHOTOS), "tiles of scikit-image's photographs")
 
-# %% ../nbs/00_samples.ipynb #9f8a0ea7
+# %% ../nbs/00_samples.ipynb #087f57aa
 OFFICIAL_FILES = {EMNIST: "EMNIST/raw/emnist-SPLIT-{train,test}-{images-idx3,labels-idx1}-ubyte",
                   CIFAR10: "cifar-10-batches-py/, or an image folder cifar10/{train,test}/CLASS/,"}
 PARTS = {"all": (True, False), "train": (True,), "test": (False,)}
@@ -140,7 +140,7 @@ def _downloaded(
     for again in range(TRIES, 0, -1):
         try: return dataset(folder, train=train, download=True, **kwargs)
         except (OSError, RuntimeError) as e:
-            if again > 1: time.sleep(2*(TRIES + 1 - again)); continue
+            if again > 1: time.sleep(TRIES + 1 - again); continue
             raise InputError(f"{dataset.__name__} is not in {folder} and could not be downloaded in {TRIES} tries ({e}). Where there is no network, put "
                              f"{OFFICIAL_FILES[dataset]} there, or name the folder that has them with --data or GRADLR_DATA.") from e
 

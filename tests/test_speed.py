@@ -27,7 +27,7 @@ def without_dropout(learn):
     for module in learn.model.modules():
         if isinstance(module, torch.nn.Dropout): module.p = 0.
 
-PLAIN = {"adamw": lambda groups: torch.optim.AdamW(groups, weight_decay=0.01), "sgd": lambda groups: torch.optim.SGD(groups, momentum=0.9)}
+PLAIN = {"adamw": lambda groups: torch.optim.AdamW(groups, weight_decay=0.01), "momentum": lambda groups: torch.optim.SGD(groups, momentum=0.9)}
 
 def plain_losses(model:torch.nn.Module, optimizer:torch.optim.Optimizer, layout:torch.memory_format, batches:list)->list[float]:
     "The same steps as PyTorch's documentation writes them"
@@ -47,7 +47,7 @@ def test_batches_are_the_images_scaled_and_normalised():
     expected = (valid.images[:2*BATCH].float()/255 - MEAN)/STD
     assert torch.allclose(x.as_subclass(torch.Tensor), expected, atol=1e-6) and torch.equal(y.as_subclass(torch.Tensor), valid.labels[:2*BATCH])
 
-@pytest.mark.parametrize("optimizer, layout", [("adamw", torch.channels_last), ("sgd", torch.contiguous_format)])
+@pytest.mark.parametrize("optimizer, layout", [("adamw", torch.channels_last), ("momentum", torch.contiguous_format)])
 def test_first_steps_equal_those_of_a_plain_loop(optimizer, layout):
     "To 1e-5. AdamW divides by the size of a gradient, so that the rounding of another memory layout grows in gradients near 0: it gets the same layout"
     set_seed(1)
