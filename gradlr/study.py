@@ -55,7 +55,7 @@ from .samples import SAMPLES, ImageSet, Sample, dataloaders, load_sample, read_i
 from .schedules import SCHEDULES, find_lrs
 from .strategies import STRATEGIES, work_share
 
-# %% ../nbs/07_study.ipynb #b57b9f90
+# %% ../nbs/07_study.ipynb #1f26590a
 STRICT = ConfigDict(extra="forbid", strict=True)
 Sample.__pydantic_config__ = STRICT
 
@@ -75,7 +75,7 @@ class Study:
     experiments:tuple[Experiment,...] # From which source to which target
     head_lrs:tuple[float,...] # Initial (peak) learning rates of the head
     weights:tuple[float,...]=(1., 0.75, 0.5, 0.3, 0.25) # Rate of a layer group over the next one's; 1 is uniform
-    strategies:tuple[str,...]=("scratch", "gradual") # Ways to fine-tune; scratch is training without transfer
+    strategies:tuple[str,...]=("scratch", "gradual") # Ways to fine-tune: scratch (no transfer), uniform, gradual, frozen, unfreezing, chain_thaw, probe_then_tune, l2_sp, auto_rgn, auto_snr
     seeds:tuple[int,...]=(0, 1, 2) # Repeats: each decides the new head and the order of images
     network:str="resnet34" # A network that fastai can cut, or timm/NAME
     grain:str="stage" # How finely the network is cut into layer groups: fastai, stage or block

@@ -1,5 +1,4 @@
 "Faults made on purpose, and what they cost: `make soak` makes them all, test_soak.py a part of them"
-import io
 import json
 import os
 import random
