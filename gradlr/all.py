@@ -16,6 +16,7 @@ from .hausdorff import *
 from .schedules import *
 from .finetune import *
 from .strategies import *
+from .search import *
 from .transferability import *
 from .engines import *
 from .study import *

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['NETWORKS', 'PRECISIONS', 'OPTIMIZERS', 'CLASSIFIER', 'architecture', 'fetch_imagenet', 'Bfloat16', 'StopWhenDiverged',
-           'source_learner', 'weights_bytes', 'save_weights', 'load_body', 'target_learner', 'GrainSplitter',
-           'set_grain', 'device_name', 'fastest_precision']
+           'source_learner', 'weights_bytes', 'save_weights', 'load_body', 'target_learner', 'keep_first',
+           'GrainSplitter', 'set_grain', 'device_name', 'fastest_precision']
 
-# %% ../nbs/03_finetune.ipynb #924cfef5
+# %% ../nbs/03_finetune.ipynb #7eeb10b4
 import hashlib
 import json
 import platform
@@ -36,7 +36,7 @@ from .errors import InputError, one_of
 from .files import file_hash, write_whole
 from .layers import gradual_lrs, layer_groups
 from .samples import ImageSet, dataloaders
-from .schedules import fit_schedule
+from .schedules import fit_schedule, undisturbed
 
 # %% ../nbs/03_finetune.ipynb #b6439207
 NETWORKS = {arch.__name__: arch for arch in model_meta}
@@ -192,6 +192,23 @@ def target_learner(
     if isinstance(source, Learner): learn.model[0].load_state_dict(source.model[0].state_dict())
     elif source is not None and source != "imagenet": load_body(learn, source, sha256)
     return learn
+
+# %% ../nbs/03_finetune.ipynb #3e5257b6
+@torch.no_grad()
+def keep_first(
+    learn:Learner, # From `target_learner`
+    depth:int, # Layer groups to keep, from the input on
+    grain:str="stage" # How finely the network is cut: "fastai", "stage" or "block"
+)->None:
+    "Begin the layer groups between the first ones and the head anew, with random weights (Yosinski et al., NeurIPS 2014); raises `InputError` for more groups than there are below the head"
+    groups = list(layer_groups(learn.model, grain, getattr(learn.splitter, "fastai_split", learn.splitter)).values())
+    if not 0 <= depth < len(groups): raise InputError(f"depth must be in 0 … {len(groups) - 1}, the layer groups of {learn.network} below its head, got {depth}")
+    later = {id(p) for group in groups[depth:-1] for p in group}
+    with undisturbed(learn): fresh = source_learner(learn.dls, learn.network).model
+    for module, new in zip(learn.model.modules(), fresh.modules()):
+        own = list(zip(module.parameters(recurse=False), new.parameters(recurse=False)))
+        begun = [(p, q) for p, q in own if id(p) in later]
+        for p, q in [*begun, *(zip(module.buffers(recurse=False), new.buffers(recurse=False)) if begun else ())]: p.copy_(q)
 
 # %% ../nbs/03_finetune.ipynb #7d1fbcaf
 class GrainSplitter:
