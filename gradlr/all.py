@@ -20,6 +20,7 @@ from .search import *
 from .transferability import *
 from .engines import *
 from .study import *
+from .advise import *
 from .report import *
 
 __all__ = [name for name in globals() if not name.startswith("_")]

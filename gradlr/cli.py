@@ -19,7 +19,7 @@ from . import __version__
 from .engines import ENGINES, start_server
 from .errors import InputError, one_of
 
-# %% ../nbs/11_cli.ipynb #34fcd307
+# %% ../nbs/11_cli.ipynb #4e57553f
 def _study_run(
     args:argparse.Namespace # study, out, jobs, data, extend, engine, address, time_limit
 )->int: # Exit code
@@ -142,13 +142,43 @@ def _writable_picture(
     one_of(os.path.splitext(file)[1].lstrip("."), FigureCanvasBase.get_supported_filetypes(), f"kind of picture for {file!r}, by its ending")
     if not os.access(os.path.dirname(file) or ".", os.W_OK): raise InputError(f"cannot write {file!r}: its folder does not exist, or may not be written to")
 
+def _advise(
+    args:argparse.Namespace # target, source, network, size, batch_size, data, json
+)->int: # Exit code
+    "Say which source to start from and how fast each layer should learn, from forward passes and a short probe"
+    begin = time.perf_counter()
+    from fastai.torch_core import set_seed
+    from gradlr.advise import EVIDENCE, RANDOM, evidence_in_words, rank_sources, suggest_lrs
+    from gradlr.finetune import target_learner
+    from gradlr.samples import dataloaders, training_images
+    target = training_images(args.target, args.size or 224, folder=args.data)
+    size = args.size or min(224, *target.images.shape[-2:])
+    set_seed(0)
+    ranked = rank_sources({source: source for source in args.source}, target, args.network, size)
+    worth, best = ranked.index[0] != RANDOM, ranked.index.drop(RANDOM)[0]
+    learn = target_learner(dataloaders(target, target, size, min(args.batch_size, len(target))), best, args.network)
+    rates = suggest_lrs(learn)
+    seconds = round(time.perf_counter() - begin, 1)
+    if args.json:
+        print(json.dumps(dict(target=args.target, network=args.network, size=size, sources=ranked.reset_index().to_dict("records"), start_from=best if worth else None,
+                              head_lr=rates.head_lr, weight=rates.weight, slice=[rates.lrs.start, rates.lrs.stop], grain=rates.grain, evidence=EVIDENCE, seconds=seconds)))
+        return 0
+    print(f"{args.target}: {len(target)} images of {len(target.classes)} classes at {size} px; {args.network}")
+    print(ranked.assign(first=[f"{100*share:.0f} %" for share in ranked["first"]]).round(3).to_string())
+    if worth: print(f"start from: {best}, ahead in {100*ranked.loc[best, 'first']:.0f} % of random halves of the images")
+    else: print("start from: nothing. No source sees more in these images than random weights do: train from scratch, or find another source")
+    print(f"rates:      learn.fit_gradual(4, head_lr={rates.head_lr:g}, weight={rates.weight:g})\n"
+          f"as a slice: set_grain(learn, {rates.grain!r}); learn.fit_one_cycle(4, slice({rates.lrs.start:.2g}, {rates.lrs.stop:.2g}))")
+    print("\n".join(["based on:", *(f"  {line}" for line in evidence_in_words())]) + f"\n{seconds} s")
+    return 0
+
 def _report(args:argparse.Namespace)->int:
     "Write a study's report"
     from gradlr.report import write_report
     print(f"report: {write_report(args.folder, args.file)}")
     return 0
 
-# %% ../nbs/11_cli.ipynb #983452ed
+# %% ../nbs/11_cli.ipynb #bbc72671
 EXAMPLES = """\
 start here:
   gradlr study run demo                       four experiments on embedded images, a few minutes on two cores
@@ -156,6 +186,8 @@ start here:
   gradlr study check mine.toml                will it run? every image is decoded, the disk measured
   gradlr study run mine.toml --out out/mine   run it; the same command again continues it
   gradlr study status out/mine                how far it is
+  gradlr advise --target my/images --source a.safetensors b.pth
+                                              which source to start from, and how fast each layer should learn
   gradlr distances photos01 photos02          how far apart are the classes of two sets of images
 """
 
@@ -200,6 +232,14 @@ def _parser()->argparse.ArgumentParser:
     distances.add_argument("--data", metavar="DIR", help="where EMNIST and CIFAR-10 are, or are downloaded to (default: $GRADLR_DATA, then the user's cache folder)")
     distances.add_argument("--file", metavar="FILE", default="distances.png", help="heat map to write (default: distances.png)")
     distances.add_argument("--json", action="store_true", help="as JSON, for scripts")
+    advise = _command(commands, "advise", _advise, "which source to start from and how fast each layer should learn, in less than a minute")
+    advise.add_argument("--target", metavar="FOLDER", required=True, help="the images to learn: a folder with one folder a class, an archive of one, or a sample (digits02, cifar02, …)")
+    advise.add_argument("--source", metavar="WEIGHTS", required=True, nargs="+", help="weights to choose from: files of gradlr, torchvision or timm (.safetensors, .pth), or imagenet")
+    advise.add_argument("--network", metavar="NAME", default="resnet34", help="the network of the weights: a name of torchvision's, or timm/NAME (default: resnet34)")
+    advise.add_argument("--size", metavar="PX", type=_positive, help="side that images are resized to (default: their own, at most 224)")
+    advise.add_argument("--batch-size", metavar="N", type=_positive, default=64, help="images a step of the training to come, which decides its rates (default: 64)")
+    advise.add_argument("--data", metavar="DIR", help="where EMNIST and CIFAR-10 are, or are downloaded to (default: $GRADLR_DATA, then the user's cache folder)")
+    advise.add_argument("--json", action="store_true", help="as JSON, for scripts")
     report = _command(commands, "report", _report, "write one self-contained HTML file with what came out of a study")
     report.add_argument("folder", metavar="DIR", help="a study's folder")
     report.add_argument("--file", metavar="FILE", help="where to write it (default: DIR/report.html)")

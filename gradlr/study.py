@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['STRICT', 'THESIS_LRS', 'PRESETS', 'SINGULAR', 'RECIPE', 'SCHEMA', 'RECORD_BYTES', 'CHECKSUM', 'PACKAGES', 'GRID',
            'COLUMNS', 'ORDER', 'Experiment', 'Study', 'to_toml', 'problems', 'check_study', 'read_study', 'named_study',
-           'Run', 'plan', 'published', 'read_records', 'pack', 'weights_file', 'train', 'perform', 'only_one', 'adopt',
-           'check', 'prepare_samples', 'execute', 'failures', 'retry', 'results', 'cell_losses', 'collect', 'status']
+           'Run', 'plan', 'published', 'read_records', 'pack', 'weights_file', 'drawn_parts', 'train', 'perform',
+           'only_one', 'adopt', 'check', 'prepare_samples', 'execute', 'failures', 'retry', 'results', 'cell_losses',
+           'collect', 'status']
 
 # %% ../nbs/07_study.ipynb #8c866499
 import fcntl
@@ -501,7 +502,7 @@ def _curves(
     return dict(state="diverged" if bad else "done", epochs=epochs, diverged_step=stopped.step, last_finite_loss=stopped.last_finite_loss,
                 head_lrs=[float(f"{lr:.5g}") for lr in getattr(learn.recorder, "hps", {}).get("lr", [])])
 
-# %% ../nbs/07_study.ipynb #b7498d16
+# %% ../nbs/07_study.ipynb #ab54a1de
 def _sample_file(
     folder:Path, # The study's folder
     data:str, # Fingerprint of the sample
@@ -518,7 +519,7 @@ def weights_file(
     return folder/"weights"/f"{sha256}.safetensors"
 
 @lru_cache(maxsize=4)
-def _parts(
+def drawn_parts(
     folder:Path, # The study's folder
     data:str # Fingerprint of the sample
 )->tuple[ImageSet,ImageSet]:
@@ -533,7 +534,7 @@ def _learner_of(
     "The learner of a run, seeded"
     if not torch.cuda.is_available(): torch.set_num_threads(1)
     set_seed(run.seed, reproducible=True)
-    dls = dataloaders(*_parts(folder, run.data), size=run.size, batch_size=run.batch_size)
+    dls = dataloaders(*drawn_parts(folder, run.data), size=run.size, batch_size=run.batch_size)
     if not run.source: return source_learner(dls, run.network, run.optimizer, run.precision)
     source = "imagenet" if run.source == "imagenet" else source_file
     return target_learner(dls, source, run.network, run.source_sha256 if source_file else None, run.optimizer, run.precision)
@@ -547,7 +548,7 @@ def train(
     begin = time.perf_counter()
     learn = _learner_of(run, folder, source_file)
     groups = layer_groups(learn.model, run.grain, learn.splitter)
-    record = dict(schema=SCHEMA, key=run.key, run=asdict(run), sample=_about(*_parts(folder, run.data)),
+    record = dict(schema=SCHEMA, key=run.key, run=asdict(run), sample=_about(*drawn_parts(folder, run.data)),
                   groups=list(groups), lrs=gradual_lrs(run.head_lr, run.weight, len(groups)).tolist())
     with learn.no_bar(), learn.no_logging():
         if run.kind == "finder": record |= _find(learn, run)
@@ -753,7 +754,7 @@ def prepare_samples(
     write_whole(folder/"data.json", json.dumps(drawn, indent=1).encode())
     return drawn
 
-# %% ../nbs/07_study.ipynb #f82068b1
+# %% ../nbs/07_study.ipynb #71f6d3b8
 def _ready_made(
     study:Study, # What is to be run
     folder:Path, # Its folder, with the samples drawn
@@ -765,7 +766,7 @@ def _ready_made(
         source = experiment.source
         if source == "imagenet" and source not in ready: ready[source] = ("", fetch_imagenet(study.network))
         elif _is_checkpoint(source) and source not in ready:
-            dls = dataloaders(*_parts(folder, data[experiment.target]["fingerprint"]), size=study.size, batch_size=study.batch_size)
+            dls = dataloaders(*drawn_parts(folder, data[experiment.target]["fingerprint"]), size=study.size, batch_size=study.batch_size)
             target_learner(dls, source, study.network)
             ready[source] = (source, file_hash(Path(source)))
     return ready

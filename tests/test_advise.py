@@ -1,0 +1,52 @@
+"Advice on a user's own folder, as the command gives it"
+import json
+import shutil
+import time
+
+import pytest
+import timm
+import torch
+from conftest import data_folder, gradlr
+from fastai.torch_core import set_seed
+from gradlr.cli import main
+from gradlr.finetune import save_weights, source_learner
+from gradlr.samples import Sample, dataloaders, load_sample
+from PIL import Image
+from torchvision.models import resnet34
+
+CLASSES = ("automobile", "bird", "dog", "frog")
+
+@pytest.mark.skipif(data_folder() is None, reason="GRADLR_DATA names no folder with EMNIST/raw and cifar10")
+def test_advice_on_four_classes_of_cifar(tmp_path):
+    "Three sources, ResNet34: gradlr's own after a short training on other classes, and states as torchvision and timm save them"
+    for name in CLASSES:
+        (tmp_path/"mine"/name).mkdir(parents=True)
+        for file in sorted((data_folder()/"cifar10"/"train"/name).iterdir())[:150]: shutil.copy(file, tmp_path/"mine"/name)
+    set_seed(0)
+    trained = source_learner(dataloaders(*load_sample(Sample("cifar10", ("airplane", "cat", "horse", "ship"), 250, 20), folder=data_folder()), size=32, batch_size=32))
+    with trained.no_bar(), trained.no_logging(): trained.fit_one_cycle(3, 1e-3)
+    save_weights(trained.model, tmp_path/"trained.safetensors")
+    torch.save(resnet34().state_dict(), tmp_path/"torchvision.pth")
+    torch.save(timm.create_model("resnet34").state_dict(), tmp_path/"timm.pth")
+    sources = [str(tmp_path/name) for name in ("torchvision.pth", "trained.safetensors", "timm.pth")]
+    begin = time.perf_counter()
+    result = gradlr("advise", "--target", tmp_path/"mine", "--source", *sources, "--json")
+    seconds = time.perf_counter() - begin
+    told = json.loads(result.stdout)
+    assert seconds <= 60, seconds
+    assert told["size"] == 32 and {row["source"] for row in told["sources"]} == {*sources, "random weights"}
+    assert told["start_from"] == sources[1]                                  # the only one that has seen an image
+    assert told["slice"][1] == told["head_lr"] and told["slice"][0] == pytest.approx(told["head_lr"]*told["weight"]**5)
+    assert sum(row["first"] for row in told["sources"]) == pytest.approx(1)
+
+def test_wrong_advice_is_explained(tmp_path, capsys):
+    for name in ("cat", "dog"):
+        (tmp_path/"mine"/name).mkdir(parents=True)
+        for i in range(8): Image.new("RGB", (20, 20), (30*i, ord(name[0]), 100)).save(tmp_path/"mine"/name/f"{i}.png")
+    torch.save(timm.create_model("resnet18").state_dict(), tmp_path/"small.pth")
+    (tmp_path/"notes.txt").write_text("no weights")
+    for target, source, words in (("nowhere", "small.pth", "sample or folder"), ("mine/cat", "small.pth", "holds no class folders"), ("mine", "nowhere.pth", "no weights at"),
+                                  ("mine", "small.pth", "does not hold weights of resnet34"), ("mine", "notes.txt", "is not a checkpoint"), ("mine", "mine", "no weights at")):
+        code = main(["advise", "--target", str(tmp_path/target), "--source", str(tmp_path/source)])
+        told = capsys.readouterr().err
+        assert code == 2 and words in told and "Traceback" not in told, (target, source, told)
