@@ -27,20 +27,19 @@ from .strategies import relative_gradient_norms
 from .study import Run, drawn_parts, read_records, weights_file
 from .transferability import PREDICTORS, Seen, score, see
 
-# %% ../nbs/09_advise.ipynb #17a6c928
+# %% ../nbs/09_advise.ipynb #6976e2ae
 EVIDENCE = json.loads(files("gradlr").joinpath("advice.json").read_text())
 RANDOM = "random weights"
 
-def evidence_in_words()->list[str]: # Of sources, warnings and rates
+def evidence_in_words()->list[str]: # Of sources and of rates
     "How often this advice was right in the benchmark"
     sources, rates = EVIDENCE["sources"], EVIDENCE["rates"]
     return [f"the source: {sources['predictor']} of its features. Of {sources['sources']} sources, it chose the best one for {sources['right']} of {sources['targets']} targets, and gave up {sources['lost']} % of the loss "
-            f"on average ({sources['low']} to {sources['high']}); always taking the one that is best on average gave up {sources['static']} %",
-            f"the warning: {sources['warned']} of {sources['pairs']} pairs were warned of, {sources['warned_rightly']} of them rightly; {sources['worthless']} pairs were worse than training from scratch",
+            f"on average ({sources['low']} to {sources['high']}); always taking the one that is best on average gave up {sources['static']} %, and one at random {sources['random']} %",
             f"the weight: fixed. It gave up {rates['lost']} % against the best cell of the grid ({rates['low']} to {rates['high']}); a rule learned from predictors, gradients and the finder gave up {rates['learned']} %, "
             f"and whether that is less: {rates['better']}"]
 
-# %% ../nbs/09_advise.ipynb #3c6a7240
+# %% ../nbs/09_advise.ipynb #114f5cab
 def rank_sources(
     sources:dict[str,Learner|str|Path], # By name: a learner, weights on the disk (gradlr's own, torchvision's or timm's), or "imagenet"
     target:ImageSet, # Training images of the target
@@ -48,11 +47,11 @@ def rank_sources(
     size:int=224, # Side in pixels that images are resized to; that of the training to come
     per_class:int=100, # Images of each class to look at, or as many as there are
     halves:int=40 # Random halves of the images, for the spread
-)->pd.DataFrame: # A row a source and one for random weights, best first: score, spread (standard deviation over halves), first (share of halves that put it first)
+)->pd.DataFrame: # A row a source, best first: score, spread (standard deviation over halves), first (share of halves that put it first)
     "Rank sources by what they see in a target; raises `InputError` for weights that do not fit the network"
     images = _some_images(target, per_class)
     dls = dataloaders(images, images, size, min(64, len(images)))
-    learners = {name: target_learner(dls, source, network) for name, source in (sources | {RANDOM: None}).items()}
+    learners = {name: target_learner(dls, source, network) for name, source in sources.items()}
     labels, guess = images.labels.numpy(), PREDICTORS[EVIDENCE["sources"]["predictor"]].guess
     features = {name: see(learn, images, size=size, has_head=False).features for name, learn in tqdm(learners.items(), desc="looking through sources", delay=2, leave=False)}
     drawn = [_half(labels, np.random.default_rng(draw)) for draw in range(halves)]

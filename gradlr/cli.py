@@ -19,7 +19,7 @@ from . import __version__
 from .engines import ENGINES, start_server
 from .errors import InputError, one_of
 
-# %% ../nbs/11_cli.ipynb #4e57553f
+# %% ../nbs/11_cli.ipynb #063841c4
 def _study_run(
     args:argparse.Namespace # study, out, jobs, data, extend, engine, address, time_limit
 )->int: # Exit code
@@ -148,25 +148,24 @@ def _advise(
     "Say which source to start from and how fast each layer should learn, from forward passes and a short probe"
     begin = time.perf_counter()
     from fastai.torch_core import set_seed
-    from gradlr.advise import EVIDENCE, RANDOM, evidence_in_words, rank_sources, suggest_lrs
+    from gradlr.advise import EVIDENCE, evidence_in_words, rank_sources, suggest_lrs
     from gradlr.finetune import target_learner
     from gradlr.samples import dataloaders, training_images
     target = training_images(args.target, args.size or 224, folder=args.data)
     size = args.size or min(224, *target.images.shape[-2:])
     set_seed(0)
     ranked = rank_sources({source: source for source in args.source}, target, args.network, size)
-    worth, best = ranked.index[0] != RANDOM, ranked.index.drop(RANDOM)[0]
+    best = ranked.index[0]
     learn = target_learner(dataloaders(target, target, size, min(args.batch_size, len(target))), best, args.network)
     rates = suggest_lrs(learn)
     seconds = round(time.perf_counter() - begin, 1)
     if args.json:
-        print(json.dumps(dict(target=args.target, network=args.network, size=size, sources=ranked.reset_index().to_dict("records"), start_from=best if worth else None,
+        print(json.dumps(dict(target=args.target, network=args.network, size=size, sources=ranked.reset_index().to_dict("records"), start_from=best,
                               head_lr=rates.head_lr, weight=rates.weight, slice=[rates.lrs.start, rates.lrs.stop], grain=rates.grain, evidence=EVIDENCE, seconds=seconds)))
         return 0
     print(f"{args.target}: {len(target)} images of {len(target.classes)} classes at {size} px; {args.network}")
     print(ranked.assign(first=[f"{100*share:.0f} %" for share in ranked["first"]]).round(3).to_string())
-    if worth: print(f"start from: {best}, ahead in {100*ranked.loc[best, 'first']:.0f} % of random halves of the images")
-    else: print("start from: nothing. No source sees more in these images than random weights do: train from scratch, or find another source")
+    print(f"start from: {best}, ahead in {100*ranked.loc[best, 'first']:.0f} % of random halves of the images")
     print(f"rates:      learn.fit_gradual(4, head_lr={rates.head_lr:g}, weight={rates.weight:g})\n"
           f"as a slice: set_grain(learn, {rates.grain!r}); learn.fit_one_cycle(4, slice({rates.lrs.start:.2g}, {rates.lrs.stop:.2g}))")
     print("\n".join(["based on:", *(f"  {line}" for line in evidence_in_words())]) + f"\n{seconds} s")

@@ -296,13 +296,13 @@ def _forward(
     pooled = torch.cat([m.flatten(2).mean(2) if m.ndim == 4 else m.mean(1) for m in maps])
     return pooled.float().cpu().numpy(), torch.cat([source.model[1](m) for m in maps]).softmax(1).cpu().numpy()
 
-# %% ../nbs/06_transferability.ipynb #33b00b4a
-def _within(
-    scores:np.ndarray, # Targets × sources
-    gains:np.ndarray, # Targets × sources
+# %% ../nbs/06_transferability.ipynb #9a43f675
+def _by_row(
+    scores:np.ndarray, # Rows × columns
+    gains:np.ndarray, # Rows × columns
     statistic:Callable # Of two vectors
-)->np.ndarray: # One a target
-    "A correlation in each target; 0 where a side is constant"
+)->np.ndarray: # One a row
+    "A correlation in each row; 0 where a side is constant"
     return np.array([0. if np.ptp(a) == 0 or np.ptp(b) == 0 else statistic(a, b) for a, b in zip(scores, gains)])
 
 def _tau(a:np.ndarray, b:np.ndarray)->float: return weightedtau(a, b).statistic
@@ -316,13 +316,14 @@ def agreement(
 )->pd.DataFrame: # A row for within and overall: tau, tau_low, tau_high, tau_p, the same for pearson, and n, the number of targets
     "How well scores order gains: weighted Kendall's τ (Vigna 2015, arXiv:1404.3325) and Pearson's r, with bootstrap intervals and permutation p-values"
     a, b, rng = scores.loc[gains.index, gains.columns].to_numpy(float), gains.to_numpy(float), np.random.default_rng(seed)
-    kinds = {"within": lambda a, b, of: _within(a, b, of).mean(), "overall": lambda a, b, of: _within(a.reshape(1, -1), b.reshape(1, -1), of)[0]}
-    drawn = rng.integers(len(a), size=(repeats, len(a)))
-    rows = {kind: {"n": len(a)} for kind in kinds}
-    for (kind, of_all), (name, statistic) in product(kinds.items(), (("tau", _tau), ("pearson", _pearson))):
-        found = of_all(a, b, statistic)
-        low, high = np.percentile([of_all(a[rows_], b[rows_], statistic) for rows_ in drawn], [2.5, 97.5])
-        shuffled = (a[rng.permutation(len(a)) if kind == "overall" else slice(None)][:, rng.permutation(a.shape[1])] for _ in range(repeats))
-        chance = (1 + sum(of_all(other, b, statistic) >= found for other in shuffled))/(1 + repeats)
-        rows[kind] |= {name: found, f"{name}_low": low, f"{name}_high": high, f"{name}_p": chance}
+    targets, sources = a.shape
+    rows = {kind: {"n": targets} for kind in ("within", "overall")}
+    for kind, (name, statistic) in product(rows, (("tau", _tau), ("pearson", _pearson))):
+        def parts(a, b): return _by_row(*((a, b) if kind == "within" else (a.reshape(1, -1), b.reshape(1, -1))), statistic)
+        found, drawn = parts(a, b), rng.integers(targets, size=(repeats, targets))
+        again = found[drawn].mean(axis=1) if kind == "within" else [parts(a[some], b[some])[0] for some in drawn]
+        renamed = (a[rng.permutation(targets) if kind == "overall" else slice(None)][:, rng.permutation(sources)] for _ in range(repeats))
+        chance = (1 + sum(parts(other, b).mean() >= found.mean() for other in renamed))/(1 + repeats)
+        low, high = np.percentile(again, [2.5, 97.5])
+        rows[kind] |= {name: found.mean(), f"{name}_low": low, f"{name}_high": high, f"{name}_p": chance}
     return pd.DataFrame(rows).T
