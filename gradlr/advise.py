@@ -78,7 +78,7 @@ def _half(
     "Half of the images of each class"
     return np.concatenate([rng.permutation(np.flatnonzero(labels == label))[:(labels == label).sum()//2] for label in np.unique(labels)])
 
-# %% ../nbs/09_advise.ipynb #2f057a4f
+# %% ../nbs/09_advise.ipynb #b518ed42
 @dataclass(frozen=True)
 class Suggestion:
     "Rates for a fine-tuning"
@@ -91,7 +91,7 @@ def suggest_lrs(
     learn:Learner, # With a source's weights and the target's images; its weights and random state stay as they are
     weight:float=EVIDENCE["rates"]["weight"], # Rate of a layer group over the next one's; the one that gave up least in the benchmark
     grain:str="stage", # How finely the network is cut: "fastai", "stage" or "block"
-    steps:int=40 # Batches that the probe trains
+    steps:int=30 # Batches that the probe trains
 )->Suggestion:
     "Read rates off a learning-rate finder that is run with gradual rates; the learner is left cut at the grain; raises `InputError` where the curve tells nothing"
     n = set_grain(learn, grain)

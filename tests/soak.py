@@ -21,7 +21,7 @@ from tqdm import tqdm
 from gradlr.errors import InputError
 from gradlr.finetune import device_name, load_body, source_learner
 from gradlr.samples import dataloaders, load_folder
-from gradlr.study import _is_damaged, _parts, _publish, _read_record, execute, plan, read_study, to_toml
+from gradlr.study import _is_damaged, _publish, _read_record, drawn_parts, execute, plan, read_study, to_toml
 
 FINISHED = ("done", "diverged", "failed")
 
@@ -161,7 +161,7 @@ def flips(folder:Path, n:int)->Counter:
     "One-bit flips in weights and records of a finished study: is each found before the file is used?"
     out, rng, found = folder/"plain", np.random.default_rng(0), Counter()
     weights = next(out.glob("weights/*"))
-    learn = source_learner(dataloaders(*_parts(out, next(iter(json.loads((out/"data.json").read_text()).values()))["fingerprint"]), size=16, batch_size=32), "timm/test_resnet")
+    learn = source_learner(dataloaders(*drawn_parts(out, next(iter(json.loads((out/"data.json").read_text()).values()))["fingerprint"]), size=16, batch_size=32), "timm/test_resnet")
     def use(file): _read_record(file) if file.suffix == ".json" else load_body(learn, file, weights.stem)
     for file in (weights, next(out.glob("records/*"))):
         use(file)

@@ -24,7 +24,7 @@ def test_advice_on_four_classes_of_cifar(tmp_path):
         for file in sorted((data_folder()/"cifar10"/"train"/name).iterdir())[:150]: shutil.copy(file, tmp_path/"mine"/name)
     set_seed(0)
     trained = source_learner(dataloaders(*load_sample(Sample("cifar10", ("airplane", "cat", "horse", "ship"), 250, 20), folder=data_folder()), size=32, batch_size=32))
-    with trained.no_bar(), trained.no_logging(): trained.fit_one_cycle(3, 1e-3)
+    with trained.no_bar(), trained.no_logging(): trained.fit_one_cycle(2, 1e-3)
     save_weights(trained.model, tmp_path/"trained.safetensors")
     torch.save(resnet34().state_dict(), tmp_path/"torchvision.pth")
     torch.save(timm.create_model("resnet34").state_dict(), tmp_path/"timm.pth")

@@ -49,6 +49,10 @@ def test_help_answers_at_once():
     ('name = "tiny"', "name = tiny", ["not TOML", "line 1"]),
     ('"digits01"', '"weights.pth"', ["no weights at 'weights.pth'"]),
     ("batch_size = 32", "batch_size = 1000", ["lower batch_size"]),
+    ("epochs = 1\nbatch", 'grain = "stage"\nepochs = 1\nbatch', ["line 7", "did you mean: grains"]),
+    ('name = "tiny"', 'name = "tiny"\nstrategies = ["copied"]\ndepths = [9]', ["line 3", "layer groups below its head"]),
+    ('name = "tiny"', 'name = "tiny"\nsearch = "gp"', ["say how many cells"]),
+    ("[[experiments]]", "[optimizers]\nsgdd = [0.1]\n[[experiments]]", ["line 13", "did you mean: sgd"]),
 ])
 def test_a_wrong_study_is_explained(tiny, tmp_path, refused, old, new, words):
     assert old in TINY

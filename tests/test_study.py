@@ -77,3 +77,18 @@ def picture(seed:int)->bytes:
     out = io.BytesIO()
     Image.fromarray(np.random.default_rng(seed + 1).integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(out, "PNG")
     return out.getvalue()
+
+def test_a_file_compares_what_is_to_be_compared_and_the_report_shows_it(tiny, tmp_path):
+    text = tiny.read_text().replace("seeds = [0, 1, 2]", "seeds = [0]")
+    compared = text.replace("[[experiments]]", 'strategies = ["scratch", "gradual", "copied", "copied_frozen"]\ndepths = [1, 3]\ngrains = ["stage", "block"]\n'
+                                               "[optimizers]\nadamw = [0.003]\nsgd = [0.1]\n[[experiments]]", 1)
+    searched = text.replace("weights = [1.0, 0.5]", "weights = [1.0, 0.8, 0.6, 0.4]").replace("head_lrs = [0.003]", "head_lrs = [0.001, 0.003, 0.01]")
+    searched = searched.replace("[[experiments]]", 'strategies = ["gradual"]\nsearch = "gp"\ntrials = 10\n[[experiments]]', 1)
+    for name, file, runs, shown in (("compared", compared, 2 + 2*(1 + 1 + 2 + 2*4), ["copied 3, stage, sgd", "copied_frozen 1, block, adamw", "weight 0.5, block, sgd", "<h2>Strategies</h2>"]),
+                                    ("searched", searched, 2 + 10, ["<h2>Search</h2>", "10 of 12 cells, chosen by <i>gp</i>"])):
+        tiny.write_text(file)
+        result = gradlr("study", "run", tiny, "--out", tmp_path/name)
+        assert result.returncode == 0, result.stderr
+        assert status(tmp_path/name)["done"] == runs and status(tmp_path/name)["missing"] == 0
+        report = (tmp_path/name/"report.html").read_text()
+        for words in shown: assert words in report, words
