@@ -156,7 +156,7 @@ def to_toml(
     parts += [f"[samples.{json.dumps(name)}]\n" + _toml_table(_not_default(sample)) for name, sample in study.samples.items()]
     return "\n\n".join(parts) + "\n"
 
-# %% ../nbs/07_study.ipynb #73740cbb
+# %% ../nbs/07_study.ipynb #b87ed060
 def _line_of(
     text:str, # The file
     location:tuple # Field, with the table before it: ("size",), ("experiments", 1, "target") or ("samples", "mine", "train")
@@ -181,7 +181,7 @@ def problems(
         values = getattr(study, name)
         for value in values if isinstance(values, (tuple, dict)) else (values,):
             try: one_of(value, allowed, SINGULAR.get(name, name))
-            except InputError as e: yield (name,), str(e)
+            except InputError as e: yield (name, value) if isinstance(values, dict) else (name,), str(e)
     for name in ("experiments", "head_lrs", "weights", "strategies", "grains", "seeds"):
         if not getattr(study, name): yield (name,), "at least one is needed"
     for name, least in dict(size=1, epochs=1, batch_size=2, source_epochs=1, finder_steps=25, trials=0).items():
