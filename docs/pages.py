@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT/"nbs"
 MODULES = [path.stem for path in sorted((ROOT/"gradlr").glob("*.py")) if not path.stem.startswith("_") and path.stem != "all"]
 
+PATCHED = {"finetune": "fit_gradual", "strategies": "fit_strategy"} # Methods that modules give to fastai's Learner
+
 def page_of(path:str)->str:
     "`analysis/01_more.ipynb` → `analysis/more`, as nbdev names its pages"
     path = PurePosixPath(path)
@@ -21,7 +23,7 @@ def page_of(path:str)->str:
 def public_names()->dict[str,str]:
     "Every exported name → where the API explains it"
     names = {name: f"gradlr.{module}.{name}" for module in MODULES for name in importlib.import_module(f"gradlr.{module}").__all__}
-    return names | {"fit_gradual": "fastai.learner.Learner.fit_gradual"}
+    return names | {name: f"fastai.learner.Learner.{name}" for name in PATCHED.values()}
 
 def markdown(source:str, names:dict[str,str])->str:
     "Quarto's cross references, links to notebooks and names of the API in MyST's words"
@@ -80,7 +82,7 @@ def api_page(module:str)->str:
     "A page for every name that a module exports"
     loaded = importlib.import_module(f"gradlr.{module}")
     lines = [line for name in loaded.__all__ for line in described(module, name, getattr(loaded, name))]
-    if module == "finetune": lines += [".. automethod:: fastai.learner.Learner.fit_gradual"]
+    if module in PATCHED: lines.append(f".. automethod:: fastai.learner.Learner.{PATCHED[module]}")
     return "\n".join([f"# gradlr.{module}", "", loaded.__doc__, "", "```{eval-rst}", *lines, "```", ""])
 
 def navigation()->str:

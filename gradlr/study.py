@@ -80,7 +80,7 @@ class Study:
     experiments:tuple[Experiment,...] # From which source to which target
     head_lrs:tuple[float,...] # Initial (peak) learning rates of the head
     weights:tuple[float,...]=(1., 0.75, 0.5, 0.3, 0.25) # Rate of a layer group over the next one's; 1 is uniform
-    strategies:tuple[str,...]=("scratch", "gradual") # Ways to fine-tune: scratch (no transfer), uniform, gradual, frozen, unfreezing, chain_thaw, probe_then_tune, l2_sp, auto_rgn, auto_snr, copied, copied_frozen
+    strategies:tuple[str,...]=("scratch", "gradual") # Ways to fine-tune: scratch (no transfer), uniform, gradual, fastai_slice, frozen, unfreezing, chain_thaw, probe_then_tune, l2_sp, auto_rgn, auto_snr, copied, copied_frozen
     depths:tuple[int,...]=() # How many layer groups copied and copied_frozen take from the source
     seeds:tuple[int,...]=(0, 1, 2) # Repeats: each decides the new head and the order of images
     network:str="resnet34" # A network that fastai can cut, or timm/NAME
