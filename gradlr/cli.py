@@ -143,31 +143,31 @@ def _writable_picture(
     if not os.access(os.path.dirname(file) or ".", os.W_OK): raise InputError(f"cannot write {file!r}: its folder does not exist, or may not be written to")
 
 def _advise(
-    args:argparse.Namespace # target, source, network, size, batch_size, data, json
+    args:argparse.Namespace # target, source, network, size, data, json
 )->int: # Exit code
     "Say which source to start from and how fast each layer should learn, from forward passes and a short probe"
     begin = time.perf_counter()
     from fastai.torch_core import set_seed
-    from gradlr.advise import EVIDENCE, evidence_in_words, rank_sources, suggest_lrs
+    from gradlr.advise import EVIDENCE, PER_CLASS, evidence_in_words, rank_sources, suggest_lrs
     from gradlr.finetune import target_learner
     from gradlr.samples import dataloaders, training_images
-    target = training_images(args.target, args.size or 224, folder=args.data)
+    target = training_images(args.target, args.size or 224, folder=args.data, per_class=PER_CLASS)
     size = args.size or min(224, *target.images.shape[-2:])
-    set_seed(0)
     ranked = rank_sources({source: source for source in args.source}, target, args.network, size)
     best = ranked.index[0]
-    learn = target_learner(dataloaders(target, target, size, min(args.batch_size, len(target))), best, args.network)
-    rates = suggest_lrs(learn)
+    set_seed(0)                                                               # the new head and the order of images, whatever came before
+    learn = target_learner(dataloaders(target, target, size, min(16, len(target))), best, args.network)
+    rates, gradual = suggest_lrs(learn), EVIDENCE["rates"]
     seconds = round(time.perf_counter() - begin, 1)
     if args.json:
         print(json.dumps(dict(target=args.target, network=args.network, size=size, sources=ranked.reset_index().to_dict("records"), start_from=best,
-                              head_lr=rates.head_lr, weight=rates.weight, slice=[rates.lrs.start, rates.lrs.stop], grain=rates.grain, evidence=EVIDENCE, seconds=seconds)))
+                              strategy=rates.strategy, head_lr=rates.head_lr, slice=f"slice({rates.head_lr:g})", weight=gradual["weight"], weight_lr=gradual["weight_lr"], evidence=EVIDENCE, seconds=seconds)))
         return 0
     print(f"{args.target}: {len(target)} images of {len(target.classes)} classes at {size} px; {args.network}")
     print(ranked.assign(first=[f"{100*share:.0f} %" for share in ranked["first"]]).round(3).to_string())
     print(f"start from: {best}, ahead in {100*ranked.loc[best, 'first']:.0f} % of random halves of the images")
-    print(f"rates:      learn.fit_gradual(4, head_lr={rates.head_lr:g}, weight={rates.weight:g})\n"
-          f"as a slice: set_grain(learn, {rates.grain!r}); learn.fit_one_cycle(4, slice({rates.lrs.start:.2g}, {rates.lrs.stop:.2g}))")
+    print(f"rates:      learn.fit_one_cycle(4, slice({rates.head_lr:g}))    # the body from {rates.head_lr/10:g}, the head at {rates.head_lr:g}\n"
+          f"as weights: learn.fit_gradual(4, head_lr={gradual['weight_lr']:g}, weight={gradual['weight']:g})    # would give up {gradual['gradual']} % of the loss, not {gradual['lost']}")
     print("\n".join(["based on:", *(f"  {line}" for line in evidence_in_words())]) + f"\n{seconds} s")
     return 0
 
@@ -236,7 +236,6 @@ def _parser()->argparse.ArgumentParser:
     advise.add_argument("--source", metavar="WEIGHTS", required=True, nargs="+", help="weights to choose from: files of gradlr, torchvision or timm (.safetensors, .pth), or imagenet")
     advise.add_argument("--network", metavar="NAME", default="resnet34", help="the network of the weights: a name of torchvision's, or timm/NAME (default: resnet34)")
     advise.add_argument("--size", metavar="PX", type=_positive, help="side that images are resized to (default: their own, at most 224)")
-    advise.add_argument("--batch-size", metavar="N", type=_positive, default=64, help="images a step of the training to come, which decides its rates (default: 64)")
     advise.add_argument("--data", metavar="DIR", help="where EMNIST and CIFAR-10 are, or are downloaded to (default: $GRADLR_DATA, then the user's cache folder)")
     advise.add_argument("--json", action="store_true", help="as JSON, for scripts")
     report = _command(commands, "report", _report, "write one self-contained HTML file with what came out of a study")

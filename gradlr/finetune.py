@@ -107,6 +107,7 @@ def _learner(
     learn = vision_learner(dls, architecture(network), normalize=False, pretrained=pretrained, metrics=accuracy, cbs=cbs,
                            opt_func=OPTIMIZERS[one_of(optimizer, OPTIMIZERS, "optimizer")])
     learn.network = network
+    learn.model.to(dls.device)                                                # fastai does so only when a fit begins
     if pretrained: learn.unfreeze()
     return learn
 
@@ -228,7 +229,7 @@ def set_grain(
         learn.splitter = GrainSplitter(grain, getattr(learn.splitter, "fastai_split", learn.splitter))
         learn.create_opt()
     elif learn.opt is None: learn.create_opt()
-    if not all(p.requires_grad for p in learn.model.parameters()): learn.unfreeze()   # which clears the optimiser's state
+    if not all(p.requires_grad for p in learn.model.parameters()): learn.opt.unfreeze()   # the learner's own would clear the optimiser's state
     return len(learn.opt.param_lists)
 
 @patch

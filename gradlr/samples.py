@@ -227,12 +227,13 @@ def _decode(
 def load_folder(
     folder:str|Path, # A folder with one folder a class
     classes:tuple[str,...]|None=None, # Classes to read; None is all
-    size:int|None=None # Side in pixels to scale and crop to; None where all images have one size already
+    size:int|None=None, # Side in pixels to scale and crop to; None where all images have one size already
+    per_class:int|None=None # Images of each class to read, evenly spaced among the sorted files; None is all
 )->ImageSet:
     "Any folder of class folders; raises `InputError` that lists every file that is no image, or is there under another label too"
     files = _class_folders(Path(folder), classes)
     arrays, labels, wrong, first = [], [], [], {}
-    every = [(file, label) for label, paths in enumerate(files.values()) for file in paths]
+    every = [(file, label) for label, paths in enumerate(files.values()) for file in paths[::-(-len(paths)//(per_class or len(paths)))]]
     for file, label in tqdm(every, desc=f"reading {Path(folder).name}", delay=2, leave=False):
         try: array = _decode(file, size)
         except InputError as e: wrong.append(str(e)); continue
@@ -370,28 +371,30 @@ def load_sample(
 
 # %% ../nbs/00_samples.ipynb #392f0666
 def _have_one_size(
-    files:dict[str,list[Path]] # Of each class
+    files:dict[str,list[Path]], # Of each class
+    largest:int # Side in pixels that no image may exceed
 )->bool:
-    "Do all images have the same size? Only their headers are read"
+    "Do all images have the same size, and a moderate one? Only their headers are read"
     sizes = set()
     for file in chain.from_iterable(files.values()):
         try:
             with Image.open(file, formats=FORMATS) as image: sizes.add(image.size)
         except Exception: continue                                            # it is named when it is decoded
-        if len(sizes) > 1: return False
+        if len(sizes) > 1 or max(image.size) > largest: return False
     return True
 
 def training_images(
     name:str, # A name in `samples`, or the path of a folder of class folders, or of an archive of one
-    size:int=224, # Side in pixels that images of a folder are scaled and cropped to where they have several sizes
+    size:int=224, # Side in pixels that images of a folder are scaled and cropped to where they have several sizes, or more than four times this one
     samples:dict[str,Sample]|None=None, # Samples by name; None is `SAMPLES`
-    folder:str|Path|None=None # Where downloaded data live; None asks `GRADLR_DATA`, then the user's cache folder
+    folder:str|Path|None=None, # Where downloaded data live; None asks `GRADLR_DATA`, then the user's cache folder
+    per_class:int|None=None # Images of each class of a folder to read, evenly spaced among the sorted files; None is all
 )->ImageSet:
-    "The training part of a sample, or all images of a folder"
+    "The training part of a sample, or the images of a folder"
     samples = samples or SAMPLES
     if name in samples: return load_sample(samples[name], size, folder)[0]
     own = _own_folder(name, folder)
-    return load_folder(own, size=None if _have_one_size(_class_folders(own, None)) else size) if own else one_of(name, samples, "sample or folder")
+    return load_folder(own, None, None if _have_one_size(_class_folders(own, None), 4*size) else size, per_class) if own else one_of(name, samples, "sample or folder")
 
 # %% ../nbs/00_samples.ipynb #5c451f70
 def save_images(

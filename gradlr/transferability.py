@@ -293,7 +293,7 @@ def _forward(
     loader = dataloaders(images, images, size, min(64, len(images)), device).valid
     source.model.eval()
     maps = [source.model[0](x) for x, _ in loader]
-    pooled = torch.cat([m.flatten(2).mean(2) if m.ndim == 4 else m.mean(1) for m in maps])
+    pooled = torch.cat([m.flatten(2).mean(2) if m.ndim == 4 else m.mean(1) if m.ndim == 3 else m for m in maps])   # a map, tokens, or pooled already
     return pooled.float().cpu().numpy(), torch.cat([source.model[1](m) for m in maps]).softmax(1).cpu().numpy()
 
 # %% ../nbs/06_transferability.ipynb #9a43f675
