@@ -18,7 +18,8 @@ PATCHED = {"finetune": "fit_gradual", "strategies": "fit_strategy"} # Methods th
 def page_of(path:str)->str:
     "`analysis/01_more.ipynb` → `analysis/more`, as nbdev names its pages"
     path = PurePosixPath(path)
-    return str(path.with_name(re.sub(r"^\d+[a-z]*_", "", path.stem)))
+    name = re.sub(r"^\d+[a-z]*_", "", path.stem)
+    return str(path.with_name("searching" if path.stem != name == "search" else name))      # Sphinx has a search page of its own
 
 def public_names()->dict[str,str]:
     "Every exported name → where the API explains it"

@@ -1,8 +1,10 @@
 "The site, built with warnings as errors and walked in a real browser"
 import functools
+import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,6 +13,9 @@ from urllib.parse import unquote, urldefrag
 import pytest
 
 HERE = Path(__file__).parents[1]
+sys.path.insert(0, str(HERE/"docs"))
+from pages import page_of
+
 SITE = HERE/"_docs"/"site"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -48,6 +53,13 @@ def pages()->list[str]:
     return [path for path in paths if not path.startswith(("_modules", "_static"))] + ["_modules/gradlr/layers.html"]
 
 def test_it_is_built_without_warnings(site): assert (SITE/"index.html").is_file() and len(pages()) > 25
+
+def test_every_notebook_has_its_page(site):
+    for path in sorted((HERE/"nbs").rglob("*.ipynb")):
+        if ".ipynb_checkpoints" in path.parts: continue
+        first = next(line for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "markdown" for line in cell["source"])
+        html = (SITE/f"{page_of(path.relative_to(HERE/'nbs').as_posix())}.html").read_text()
+        assert f'<h1>{first.removeprefix("# ").strip()}<a class="headerlink"' in html, path         # pages of Sphinx's own have no such link
 
 def test_every_page_loads_alone_renders_and_fits(site, browser):
     page, complaints, foreign = browser.new_page(), [], []
