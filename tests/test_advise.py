@@ -45,7 +45,7 @@ def test_wrong_advice_is_explained(tmp_path, capsys):
         for i in range(8): Image.new("RGB", (20, 20), (30*i, ord(name[0]), 100)).save(tmp_path/"mine"/name/f"{i}.png")
     torch.save(timm.create_model("resnet18").state_dict(), tmp_path/"small.pth")
     (tmp_path/"notes.txt").write_text("no weights")
-    for target, source, words in (("nowhere", "small.pth", "sample or folder"), ("mine/cat", "small.pth", "holds no class folders"), ("mine", "nowhere.pth", "no weights at"),
+    for target, source, words in (("nowhere", "small.pth", "no folder or archive"), ("mine/cat", "small.pth", "holds no class folders"), ("mine", "nowhere.pth", "no weights at"),
                                   ("mine", "small.pth", "does not hold weights of resnet34"), ("mine", "notes.txt", "is not a checkpoint"), ("mine", "mine", "no weights at")):
         code = main(["advise", "--target", str(tmp_path/target), "--source", str(tmp_path/source)])
         told = capsys.readouterr().err
