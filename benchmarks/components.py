@@ -10,8 +10,11 @@ from torch.nn.functional import interpolate
 
 warnings.simplefilter("ignore", FutureWarning)
 from gradlr.errors import InputError
-from gradlr.reduce import ResizedSpace, fit_pca
-from gradlr.samples import SAMPLES, ImageSet, load_images, load_sample
+from gradlr.distances.space import ResizedSpace, fit_pca
+from gradlr.images.samples import SAMPLES
+from gradlr.images.sets import ImageSet
+from gradlr.images.datasets import load_images
+from gradlr.images.drawing import load_sample
 from measuring import about_the_machine, in_fresh_process, measured
 
 SIZE, COMPONENTS, BATCH = 224, 148, 600

@@ -15,9 +15,10 @@ except ImportError: faiss = None
 
 warnings.simplefilter("ignore", FutureWarning)
 from gradlr.errors import InputError
-from gradlr.hausdorff import hausdorff_matrix, modified_hausdorff
-from gradlr.reduce import ResizedSpace, fit_pca
-from gradlr.samples import SAMPLES, load_sample
+from gradlr.distances.hausdorff import hausdorff_matrix, modified_hausdorff
+from gradlr.distances.space import ResizedSpace, fit_pca
+from gradlr.images.samples import SAMPLES
+from gradlr.images.drawing import load_sample
 from measuring import about_the_machine, in_fresh_process, measured
 
 DIMENSIONS, ROUNDS, SIDE, LARGE = 148, 7, 2048, 50_000

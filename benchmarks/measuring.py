@@ -25,5 +25,5 @@ def in_fresh_process(function:Callable, *args):
 
 def about_the_machine()->str:
     "In a line: what every figure depends on"
-    from gradlr.finetune import device_name
+    from gradlr.machine import device_name
     return f"{device_name()}, {os.cpu_count()} cores, torch {version('torch')}, fastai {version('fastai')}, gradlr {version('gradlr')}"

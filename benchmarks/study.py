@@ -14,9 +14,16 @@ from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
 warnings.simplefilter("ignore", FutureWarning)
-from gradlr.finetune import fastest_precision, target_learner
-from gradlr.samples import ImageSet, Sample, dataloaders, load_sample
-from gradlr.study import _as_text, Experiment, Study, collect, execute, plan, published, read_records, status, to_toml, weights_file
+from gradlr.rates.learners import fastest_precision, target_learner
+from gradlr.images.samples import Sample
+from gradlr.images.sets import ImageSet
+from gradlr.images.drawing import load_sample
+from gradlr.images.loaders import dataloaders
+from gradlr.study.settings import Experiment, Study, to_toml
+from gradlr.study.plan import plan
+from gradlr.study.folder import _as_text, published, read_records, weights_file
+from gradlr.study.results import collect, status
+from gradlr.study.execute import execute
 from measuring import about_the_machine, in_fresh_process, measured
 
 SOURCE, TARGET = (Sample("photos", classes, 96, 24) for classes in (("astronaut", "coffee", "hubble", "rocket"), ("chelsea", "ihc", "retina", "motorcycle")))

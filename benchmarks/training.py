@@ -16,8 +16,10 @@ from fastai.learner import Learner
 from fastai.vision.augment import Resize
 from fastai.vision.data import ImageDataLoaders
 from fastai.vision.learner import vision_learner
-from gradlr.finetune import fastest_precision, target_learner
-from gradlr.samples import ImageSet, dataloaders, load_photos
+from gradlr.rates.learners import fastest_precision, target_learner
+from gradlr.images.sets import ImageSet
+from gradlr.images.datasets import load_photos
+from gradlr.images.loaders import dataloaders
 from measuring import about_the_machine
 from torchvision.models import resnet34
 

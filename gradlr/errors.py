@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['InputError', 'one_of']
 
-# %% ../nbs/00_errors.ipynb #68260498
+# %% ../nbs/00_errors.ipynb #e03c1d99
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# %% ../nbs/00_errors.ipynb #2f001101
+# %% ../nbs/00_errors.ipynb #83463418
 class InputError(ValueError):
     "A mistake in what the user gave: names the offending thing and the way out"
 
-# %% ../nbs/00_errors.ipynb #440e4426
+# %% ../nbs/00_errors.ipynb #21553b25
 def one_of(
     name:str, # What the user wrote
     known:Iterable[str], # The names there are

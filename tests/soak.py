@@ -19,9 +19,16 @@ from PIL import Image
 from tqdm import tqdm
 
 from gradlr.errors import InputError
-from gradlr.finetune import device_name, load_body, source_learner
-from gradlr.samples import dataloaders, load_folder
-from gradlr.study import _is_damaged, _publish, _read_record, drawn_parts, execute, plan, read_study, to_toml
+from gradlr.machine import device_name
+from gradlr.rates.checkpoints import load_body
+from gradlr.rates.learners import source_learner
+from gradlr.images.folders import load_folder
+from gradlr.images.loaders import dataloaders
+from gradlr.study.settings import read_study, to_toml
+from gradlr.study.plan import plan
+from gradlr.study.folder import _is_damaged, _publish, _read_record
+from gradlr.study.worker import drawn_parts
+from gradlr.study.execute import execute
 
 FINISHED = ("done", "diverged", "failed")
 

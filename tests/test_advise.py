@@ -9,8 +9,11 @@ import torch
 from conftest import data_folder, gradlr
 from fastai.torch_core import set_seed
 from gradlr.cli import main
-from gradlr.finetune import save_weights, source_learner
-from gradlr.samples import Sample, dataloaders, load_sample
+from gradlr.rates.checkpoints import save_weights
+from gradlr.rates.learners import source_learner
+from gradlr.images.samples import Sample
+from gradlr.images.drawing import load_sample
+from gradlr.images.loaders import dataloaders
 from PIL import Image
 from torchvision.models import resnet34
 

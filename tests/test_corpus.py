@@ -10,10 +10,13 @@ import torch
 from corpus import bad_images, folders, good_images, hostile_archives, odd_files, pictures
 from torchvision.datasets import CIFAR10
 
-from gradlr.archives import unpack
+from gradlr.images.archives import unpack
 from gradlr.errors import InputError
-from gradlr.finetune import load_body, source_learner
-from gradlr.samples import TRIES, _decode, dataloaders, load_cifar10, load_folder, load_images
+from gradlr.rates.checkpoints import load_body
+from gradlr.rates.learners import source_learner
+from gradlr.images.folders import _decode, load_folder
+from gradlr.images.datasets import TRIES, load_cifar10, load_images
+from gradlr.images.loaders import dataloaders
 
 def test_good_images_give_their_golden_pixels(tmp_path):
     images = good_images()

@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 import torch
 from conftest import data_folder
-from gradlr.hausdorff import COMBINATIONS, POINT_RULES, class_distances, directed_hausdorff, distance_matrix, hausdorff, nearest_distances, variants
-from gradlr.reduce import LINEAR_MODES, ResizedSpace, fit_pca
-from gradlr.samples import SAMPLES, ImageSet, load_sample
+from gradlr.distances.hausdorff import COMBINATIONS, POINT_RULES, class_distances, directed_hausdorff, distance_matrix, hausdorff, nearest_distances, variants
+from gradlr.distances.space import LINEAR_MODES, ResizedSpace, fit_pca
+from gradlr.images.samples import SAMPLES
+from gradlr.images.sets import ImageSet
+from gradlr.images.drawing import load_sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from gradlr.report import answers
-from gradlr.study import read_records, results
+from gradlr.evidence.answers import answers
+from gradlr.study.folder import read_records
+from gradlr.study.results import results
 
 HERE = Path(__file__).parent.parent
 sys.path.insert(0, str(HERE/"docs"))

@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import data_folder
-from gradlr.samples import SAMPLES, load_sample
+from gradlr.images.samples import SAMPLES
+from gradlr.images.drawing import load_sample
 
 pytestmark = pytest.mark.skipif(data_folder() is None, reason="GRADLR_DATA names no folder with EMNIST/raw and cifar10")
 

@@ -5,10 +5,13 @@ import pytest
 import torch
 from fastai.callback.core import Callback
 from fastai.torch_core import set_seed
-from gradlr.finetune import source_learner
-from gradlr.layers import gradual_lrs, layer_groups
-from gradlr.report import interval
-from gradlr.samples import SAMPLES, dataloaders, load_sample
+from gradlr.rates.learners import source_learner
+from gradlr.rates.schedules import gradual_lrs
+from gradlr.rates.layers import layer_groups
+from gradlr.evidence.statistics import interval
+from gradlr.images.samples import SAMPLES
+from gradlr.images.drawing import load_sample
+from gradlr.images.loaders import dataloaders
 from torch.nn.functional import cross_entropy
 
 SIZE, BATCH, STEPS = 32, 32, 3

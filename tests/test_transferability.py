@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradlr.errors import InputError
-from gradlr.transferability import PREDICTORS, Seen, frechet_distance, gbc, h_score, leep, logme, nce, score, transrate
+from gradlr.transfer.scores import frechet_distance, gbc, h_score, leep, logme, nce, transrate
+from gradlr.transfer.predictors import PREDICTORS, Seen, score
 
 @st.composite
 def sights(draw)->Seen:
