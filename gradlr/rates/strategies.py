@@ -53,6 +53,7 @@ class Strategy:
     stays_near:bool=False # Is leaving the source's weights penalised?
     needs_source:bool=True # Does it start from a source network?
     uses_weight:bool=True # Does its result depend on the weight?
+    uses_grain:bool=True # Does its result depend on the grain?
     uses_depth:bool=False # Does it copy some of the source's layer groups only?
 
 # %% ../../nbs/21_rates.strategies.ipynb #86a9b612
@@ -64,11 +65,11 @@ def _over_time(
 
 # %% ../../nbs/21_rates.strategies.ipynb #0b645228
 STRATEGIES = dict(
-    scratch=Strategy("random weights, one rate for all layers: no transfer", needs_source=False, uses_weight=False),
-    uniform=Strategy("source weights, one rate for all layers", uses_weight=False),
+    scratch=Strategy("random weights, one rate for all layers: no transfer", needs_source=False, uses_weight=False, uses_grain=False),
+    uniform=Strategy("source weights, one rate for all layers", uses_weight=False, uses_grain=False),
     gradual=Strategy("source weights, rates that fall by the weight from a layer group to the one before it"),
-    fastai_slice=Strategy("the body at a tenth of the head's rate, as fastai's slice(lr)", _over_time(slice_factors), uses_weight=False),
-    frozen=Strategy("the head alone learns, on the source's features", _over_time(frozen_factors), uses_weight=False),
+    fastai_slice=Strategy("the body at a tenth of the head's rate, as fastai's slice(lr)", _over_time(slice_factors), uses_weight=False, uses_grain=False),
+    frozen=Strategy("the head alone learns, on the source's features", _over_time(frozen_factors), uses_weight=False, uses_grain=False),
     unfreezing=Strategy("the head first, then one group more at equal distances of time", _over_time(unfreezing_factors)),
     chain_thaw=Strategy("the head, then each group alone, then all", _over_time(chain_thaw_factors)),
     probe_then_tune=Strategy("the head alone, then everything at a tenth of the rate", _over_time(probe_then_tune_factors)),
