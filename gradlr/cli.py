@@ -24,7 +24,7 @@ def _study_run(
     args:argparse.Namespace # study, out, jobs, data, extend, engine, address, time_limit
 )->int: # Exit code
     "Run a study and write its report; whatever stops it, the line to go on with is told"
-    if args.engine == "processes": start_server()                             # its imports take as long as those of the study, and go on beside them
+    if args.engine == "processes": start_server(["gradlr.study.worker"])                             # its imports take as long as those of the study, and go on beside them
     from gradlr.study.settings import named_study
     study = named_study(args.study)
     out = args.out or os.path.join("out", study.name)
@@ -46,7 +46,8 @@ def _run_to_report(
     from gradlr.evidence.answers import answers
     from gradlr.evidence.report import write_report
     from gradlr.study.folder import read_records
-    from gradlr.study.results import results, status
+    from gradlr.study.progress import status
+    from gradlr.study.results import results
     from gradlr.study.execute import execute
     failed = execute(study, out, args.jobs, args.data, args.extend, args.engine, args.address, args.time_limit)
     for message in failed: print(f"failed: {message}", file=sys.stderr)
@@ -77,7 +78,7 @@ def _print_status(
 # %% ../nbs/80_cli.ipynb #5d089802
 def _study_status(args:argparse.Namespace)->int:
     "Print how far a study is"
-    from gradlr.study.results import status
+    from gradlr.study.progress import status
     state = status(args.folder)
     if args.json: print(json.dumps(state))
     else: _print_status(state)
@@ -103,7 +104,7 @@ def _study_check(args:argparse.Namespace)->int:
 # %% ../nbs/80_cli.ipynb #41cf2189
 def _study_retry(args:argparse.Namespace)->int:
     "Forget which runs failed"
-    from gradlr.study.results import retry
+    from gradlr.study.progress import retry
     print(f"{retry(args.folder)} failed runs will be tried again when the study is run")
     return 0
 

@@ -26,7 +26,7 @@ from gradlr.images.folders import load_folder
 from gradlr.images.loaders import dataloaders
 from gradlr.study.settings import read_study, to_toml
 from gradlr.study.plan import plan
-from gradlr.study.folder import _is_damaged, _publish, _read_record
+from gradlr.study.folder import StudyFolder, Weights, read_record
 from gradlr.study.worker import drawn_parts
 from gradlr.study.execute import execute
 
@@ -65,7 +65,7 @@ def look(out:Path, before:dict[str,bytes])->Counter:
     "Records that are gone or changed, and weights other than their name"
     after = contents(out)
     return Counter(lost=sum(after.get(name) != content for name, content in before.items()),
-                   bad_hashes=sum(_is_damaged(file, file.stem) for file in out.glob("weights/*.safetensors")))
+                   bad_hashes=sum(Weights(str(file), file.stem).are_damaged() for file in out.glob("weights/*.safetensors")))
 
 def killed(study:Path, out:Path, kills:int, coordinators:int, rng:random.Random, *options)->Counter:
     "Kill workers and coordinators of a study at random moments, then let it end; what that has cost"
@@ -169,7 +169,7 @@ def flips(folder:Path, n:int)->Counter:
     out, rng, found = folder/"plain", np.random.default_rng(0), Counter()
     weights = next(out.glob("weights/*"))
     learn = source_learner(dataloaders(*drawn_parts(out, next(iter(json.loads((out/"data.json").read_text()).values()))["fingerprint"]), size=16, batch_size=32), "timm/test_resnet")
-    def use(file): _read_record(file) if file.suffix == ".json" else load_body(learn, file, weights.stem)
+    def use(file): read_record(file) if file.suffix == ".json" else load_body(learn, file, weights.stem)
     for file in (weights, next(out.glob("records/*"))):
         use(file)
         content, damaged = file.read_bytes(), folder/f"damaged{file.suffix}"
@@ -183,7 +183,7 @@ def flips(folder:Path, n:int)->Counter:
 def speeds(folder:Path)->dict[str,float]:
     "Seconds until a study of 1,000 records goes on; milliseconds that the store adds to a run; images checked a second"
     plain, out = folder/"plain", folder/"many"
-    records = [_read_record(file) for file in plain.glob("records/*")]
+    records = [read_record(file) for file in plain.glob("records/*")]
     target = next(r for r in records if r["run"]["strategy"] == "gradual")
     study = replace(read_study(plain/"study.toml"), seeds=tuple(range(333)))
     data = {name: about["fingerprint"] for name, about in json.loads((plain/"data.json").read_text()).items()}
@@ -191,9 +191,9 @@ def speeds(folder:Path)->dict[str,float]:
     (out/"records").mkdir(parents=True)
     (out/"weights").symlink_to(plain/"weights")
     for record in records:
-        if record["run"]["kind"] != "target": _publish(out, record)
+        if record["run"]["kind"] != "target": StudyFolder(out).publish(record)
     begin = time.perf_counter()
-    for run in runs: _publish(out, target | dict(key=run.key, run=asdict(run)))
+    for run in runs: StudyFolder(out).publish(target | dict(key=run.key, run=asdict(run)))
     store = (time.perf_counter() - begin)/len(runs)
     begin = time.perf_counter()
     assert execute(study, out) == [] and len(contents(out)) == 1001

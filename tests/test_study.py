@@ -2,6 +2,8 @@
 import io
 import json
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from PIL import Image
 from soak import FINISHED, kill, log, start, until
 
 from gradlr.study.settings import read_study
-from gradlr.study.results import retry, status
+from gradlr.study.progress import retry, status
 from gradlr.study.execute import check
 
 def test_one_coordinator_a_study_and_a_signal_stops_it(tmp_path):
@@ -94,3 +96,25 @@ def test_a_file_compares_what_is_to_be_compared_and_the_report_shows_it(tiny, tm
         assert status(tmp_path/name)["done"] == runs and status(tmp_path/name)["missing"] == 0
         report = (tmp_path/name/"report.html").read_text()
         for words in shown: assert words in report, words
+
+SPAWNED = """
+import sys
+from gradlr.study import engines, execute, progress, settings
+engines.start_method = lambda: "spawn"
+if __name__ == "__main__":
+    study, out = settings.read_study(sys.argv[1]), sys.argv[2]
+    assert execute.execute(study, out, jobs=2) == []
+    print(progress.status(out)["done"], "gradlr.study.worker" in sys.modules)
+"""
+
+def test_workers_are_spawned_where_there_is_no_server_to_fork_from(tiny, tmp_path):
+    "As on macOS and Windows; the table is that of forked workers"
+    script = tmp_path/"spawned.py"
+    script.write_text(SPAWNED)
+    tiny_study(tiny, 1)
+    command = [sys.executable, "-W", "ignore", str(script), str(tiny), str(tmp_path/"spawned")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0 and result.stdout.split() == ["5", "True"], result.stderr
+    assert gradlr("study", "run", tiny, "--out", tmp_path/"forked").returncode == 0
+    tables = [(tmp_path/name/"results.parquet").read_bytes() for name in ("spawned", "forked")]
+    assert tables[0] == tables[1]

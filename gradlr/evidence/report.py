@@ -21,7 +21,8 @@ from ..rates.schedules import gradual_lrs
 from ..rates.figures import plot_finder, plot_rates
 from ..study.settings import Study, read_study
 from ..study.folder import read_records
-from ..study.results import results, status
+from ..study.progress import status
+from ..study.results import results
 from .tables import experiments_of, final_losses, finder_curves, source_losses, strategies_table, strategy_losses, trials_table
 from .answers import answers
 from .figures import plot_curves, plot_gains, plot_sources, plot_weights
