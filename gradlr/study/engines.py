@@ -119,7 +119,7 @@ def finished(
     engine:"Processes|DaskCluster|RayCluster", # Where
     function:Callable[[Any],Any], # Called in a worker, with one task
     tasks:Iterable[Hashable] # In the order in which they are begun
-)->Iterator[tuple[Any,Any]]: # Task and result, in the order in which they finish; the result of a task that was given up is None
+)->Iterator[tuple[Any,Any]]: # Task and result, in the order in which they finish; None for a task that was given up
     "Do tasks in workers; one whose worker dies is begun again, until it has killed as many as the engine allows"
     waiting, running, starts = deque(tasks), {}, Counter()
     while waiting or running:

@@ -70,8 +70,8 @@ def _draw(
     "A sample of a study; raises `InputError` where there are too few images"
     parts = load_sample(study.sample(name), study.size, data)
     if len(parts[0]) < study.batch_size:
-        raise InputError(f"sample {name!r} has {len(parts[0])} training images, less than one batch of {study.batch_size}: "
-                         "lower batch_size")
+        raise InputError(f"sample {name!r} has {len(parts[0])} training images, less than one batch of "
+                         f"{study.batch_size}: lower batch_size")
     return parts
 
 # %% ../../nbs/58_study.execute.ipynb #ea12
@@ -79,8 +79,8 @@ def prepare_samples(
     study:Study, # Whose samples are drawn
     folder:str|Path, # The study's folder
     data:str|Path|None=None # Where downloaded data live; None asks `GRADLR_DATA`, then the user's cache folder
-)->dict[str,dict]: # By name: fingerprint, training and validation images, and the sample's settings; also written as `data.json`
-    "Draw all samples and write them into the study's folder"
+)->dict[str,dict]: # By name: fingerprint, training and validation images, and the sample's settings
+    "Draw all samples and write them into the study's folder, with what was drawn as `data.json`"
     folder, drawn = StudyFolder(folder), {}
     for name in tqdm(samples_of(study), desc="drawing samples", delay=2, leave=False):
         parts = _draw(study, name, data)
@@ -161,7 +161,7 @@ class Prepared:
     folder:StudyFolder # Held
     drawn:dict[str,dict] # From `prepare_samples`
     ready_made:dict[str,Weights] # By name of the source
-    damaged:dict[str,str]=field(default_factory=dict) # Key → message, of runs whose source's weights are lost or damaged
+    damaged:dict[str,str]=field(default_factory=dict) # Key → message, of runs whose source's weights are damaged
 
     def _plan(self,
         study:Study, # This one, or one that counts all its trials

@@ -54,7 +54,7 @@ def read_record(
     if not isinstance(record, dict) or not {"schema", "key", "state", "run"} <= record.keys():
         raise InputError(f"{str(file)!r} is not a record of gradlr: remove it and run the study again")
     if record["schema"] != 1 and text != _sealed(text.rpartition(CHECKSUM)[0]):
-        raise InputError(f"the record {str(file)!r} is damaged (its checksum differs): remove it and run the study again")
+        raise InputError(f"the record {str(file)!r} is damaged (its checksum differs): remove it and run again")
     record.pop("checksum", None)
     return _known(record)
 
@@ -103,7 +103,8 @@ class StudyFolder:
     def study(self)->Study:
         "The study of this folder; raises `InputError` where there is none"
         if not (self.path/"study.toml").exists():
-            raise InputError(f"{str(self.path)!r} holds no study: start one with gradlr study run PRESET --out {self.path}")
+            raise InputError(f"{str(self.path)!r} holds no study: start one with "
+                             f"gradlr study run PRESET --out {self.path}")
         return read_study(self.path/"study.toml")
 
 # %% ../../nbs/53_study.folder.ipynb #aa16

@@ -83,8 +83,9 @@ def _ways(
         grid = cells or list(product(head_lrs, study.weights))
         for (head_lr, weight), grain, depth in product(grid, study.grains, depths):
             strategy, weight = _one_name(name, weight)
-            yield dict(strategy=strategy, weight=float(weight), head_lr=float(head_lr), depth=depth, optimizer=optimizer,
-                       grain=grain if STRATEGIES[strategy].uses_grain else study.grains[0])
+            if not STRATEGIES[strategy].uses_grain: grain = study.grains[0]
+            yield dict(strategy=strategy, weight=float(weight), head_lr=float(head_lr), grain=grain, depth=depth,
+                       optimizer=optimizer)
 
 # %% ../../nbs/52_study.plan.ipynb #af57e3ef
 def _run(

@@ -73,7 +73,8 @@ def _curves(
     "What fastai's recorder has seen"
     stopped, epochs = learn.stop_when_diverged, []
     for number, (train, valid, accuracy) in enumerate(learn.recorder.values, 1):
-        epochs.append(dict(epoch=number, train_loss=_finite(train), valid_loss=_finite(valid), accuracy=_finite(accuracy)))
+        epochs.append(dict(epoch=number, train_loss=_finite(train), valid_loss=_finite(valid),
+                           accuracy=_finite(accuracy)))
     bad = stopped.step is not None or any(epoch["valid_loss"] is None for epoch in epochs)
     head_lrs = getattr(learn.recorder, "hps", {}).get("lr", [])
     return dict(state="diverged" if bad else "done", epochs=epochs, diverged_step=stopped.step,
@@ -110,7 +111,8 @@ def train(
     groups = layer_groups(learn.model, run.grain, learn.splitter)
     record = dict(schema=SCHEMA, key=run.key, run=asdict(run), sample=_about(*drawn_parts(folder, run.data)),
                   groups=list(groups), lrs=gradual_lrs(run.head_lr, run.weight, len(groups)).tolist())
-    with learn.no_bar(), learn.no_logging(): record |= _find(learn, run) if run.kind == "finder" else _fitted(learn, run)
+    with learn.no_bar(), learn.no_logging():
+        record |= _find(learn, run) if run.kind == "finder" else _fitted(learn, run)
     if run.kind == "source" and record["state"] == "done":
         record["weights_sha256"] = StudyFolder(folder).keep_weights(weights_bytes(learn.model))
     seconds, now = round(time.perf_counter() - begin, 2), datetime.now(timezone.utc)
@@ -121,7 +123,8 @@ def _fitted(
     run:Run # A source or a target
 )->dict: # State, losses an epoch, factors of rates, work
     "What came of a training"
-    factors = learn.fit_strategy(run.strategy, run.epochs, run.head_lr, run.weight, run.grain, run.schedule, depth=run.depth)
+    factors = learn.fit_strategy(run.strategy, run.epochs, run.head_lr, run.weight, run.grain, run.schedule,
+                                 depth=run.depth)
     return _curves(learn) | dict(factors=factors.to_numpy().tolist(), work=work_share(learn))
 
 # %% ../../nbs/56_study.worker.ipynb #da17
@@ -131,7 +134,7 @@ def perform(
     files:dict[str,str], # Weights of the sources, by name
     time_limit:float|None=None # Seconds after which it fails; None is no limit
 )->str: # The run's key
-    "Train one run and publish its record; a failure is published by name and does not stop the neighbours, but for `OSError`"
+    "Train one run and publish its record; a failure is published by name, but for `OSError`, which stops the study"
     home = StudyFolder(folder)
     # a cluster may begin a task twice
     if home.record_file(run.key).exists(): return run.key
