@@ -8,8 +8,6 @@ __all__ = ['SAMPLES', 'Sample']
 # %% ../../nbs/10_images.samples.ipynb #27b38c3e
 from dataclasses import dataclass
 
-
-
 # %% ../../nbs/10_images.samples.ipynb #25d1341b
 @dataclass(frozen=True)
 class Sample:
@@ -21,6 +19,12 @@ class Sample:
     seed:int=0 # Of the random draw
     split:str="bymerge" # EMNIST only: the official split
     part:str="all" # EMNIST and CIFAR-10: the official parts to pool, "train", "test" or "all"
+
+    @property
+    def does(self)->str:
+        "The sample in a line"
+        classes = ", ".join(self.classes) or "all classes"
+        return f"{classes} of {self.data}: {self.train} + {self.valid} images a class"
 
 # %% ../../nbs/10_images.samples.ipynb #f73d0732
 SAMPLES = {
