@@ -22,7 +22,7 @@ from joblib import cpu_count
 
 from .errors import InputError, one_of
 
-# %% ../nbs/02_machine.ipynb #ba70a3e4
+# %% ../nbs/02_machine.ipynb #2927c83a
 DEVICES = ("cuda", "mps", "cpu") # The first one that is there is taken, where none is chosen
 
 def devices_here()->list[str]: # Some of `DEVICES`, in their order
@@ -31,7 +31,7 @@ def devices_here()->list[str]: # Some of `DEVICES`, in their order
     there = dict(cuda=torch.cuda.is_available(), mps=torch.backends.mps.is_available(), cpu=True)
     return [name for name in DEVICES if there[name]]
 
-# %% ../nbs/02_machine.ipynb #5edf0263
+# %% ../nbs/02_machine.ipynb #3c206595
 DEVICE_VARIABLE = "GRADLR_DEVICE" # The variable of the environment that holds the choice
 
 def _here(
@@ -42,7 +42,7 @@ def _here(
     if one_of(name, DEVICES, "device") in here: return name
     raise InputError(f"this machine has no device {name!r}: choose from {', '.join(here)}")
 
-# %% ../nbs/02_machine.ipynb #5bece4b7
+# %% ../nbs/02_machine.ipynb #c0c1ccb4
 def use_device(
     name:str # "cuda", "mps" (Apple's GPU) or "cpu"
 )->None:
@@ -52,7 +52,7 @@ def use_device(
     # fastai's own choice, as `default_device` sets it; that function would also start CUDA, which takes GPU memory
     defaults.use_cuda = name != "cpu"
 
-# %% ../nbs/02_machine.ipynb #94a49e60
+# %% ../nbs/02_machine.ipynb #f184a8da
 def chosen_device()->str: # One of `DEVICES`
     "The device to train on: the one of `use_device`, else fastai's, which is a GPU where there is one"
     from fastai.torch_core import defaults
@@ -67,7 +67,7 @@ def visible_gpus()->list[str]: # Empty where training is not on CUDA
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     return chosen.split(",") if chosen else [str(i) for i in range(torch.cuda.device_count())]
 
-# %% ../nbs/02_machine.ipynb #f24a0d3f
+# %% ../nbs/02_machine.ipynb #215fe2f6
 def worker_count(
     jobs:int|None=None # As many as the user asks for; None is one a GPU, or one a core
 )->int:
@@ -84,7 +84,7 @@ def device_name()->str:
     if device == "cuda": return torch.cuda.get_device_name()
     return f"{_processor_name()} GPU" if device == "mps" else _processor_name()
 
-# %% ../nbs/02_machine.ipynb #b2b97d24
+# %% ../nbs/02_machine.ipynb #351ce0af
 def _processor_name()->str:
     "The processor's name, in the best words that the system has for it"
     cpus = Path("/proc/cpuinfo")
@@ -105,7 +105,7 @@ def surroundings()->dict: # "versions" by package, and "machine"
     return dict(versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
                 machine=dict(system=platform.platform(), cores=os.cpu_count(), device=device_name()))
 
-# %% ../nbs/02_machine.ipynb #d78e8fe4
+# %% ../nbs/02_machine.ipynb #2d01f476
 @contextmanager
 def random_states():
     "Put back, afterwards, the global random states of Python, numpy, torch and the GPUs"
