@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..errors import InputError, one_of
+from ..errors import InputError, one_of, unknown
+from .datasets import load_images, own_folder
+from .folders import class_folders, have_one_size, load_folder
 from .samples import SAMPLES, Sample
 from .sets import ImageSet, image_digest
-from .folders import class_folders, have_one_size, load_folder
-from .datasets import load_images, own_folder
 
 # %% ../../nbs/15_images.drawing.ipynb #bb7f1d28
 def _distinct(
@@ -27,7 +27,9 @@ def _distinct(
     keep = []
     for i, image in enumerate(images.numpy()):
         digest = image_digest(image)
-        if digest not in seen: seen.add(digest); keep.append(i)
+        if digest in seen: continue
+        seen.add(digest)
+        keep.append(i)
     return torch.tensor(keep, dtype=torch.long)
 
 # %% ../../nbs/15_images.drawing.ipynb #b5725842
@@ -42,17 +44,22 @@ def draw_sample(
     classes = tuple(classes) or images.classes
     if len(classes) < 2: raise InputError(f"a sample needs at least two classes, got {classes}")
     if len(set(classes)) < len(classes): raise InputError(f"a class is named twice in {classes}")
-    if train < 1 or valid < 1: raise InputError(f"train and valid must be at least 1 image a class, got {train} and {valid}")
+    if train < 1 or valid < 1:
+        raise InputError(f"train and valid must be at least 1 image a class, got {train} and {valid}")
     if seed < 0: raise InputError(f"the seed of a sample must be at least 0, got {seed}")
-    generator, seen, parts = np.random.default_rng(seed), set(), ([], [])
+    generator, seen = np.random.default_rng(seed), set()
+    for_training, for_validation = [], []
     for name in classes:
-        members = torch.where(images.labels == images.classes.index(one_of(name, images.classes, "class")))[0]
+        label = images.classes.index(one_of(name, images.classes, "class"))
+        members = torch.where(images.labels == label)[0]
         members = members[_distinct(images.images[members], seen)]
         if len(members) < train + valid:
-            raise InputError(f"class {name!r} has {len(members)} distinct images, and {train} + {valid} are asked for ({images.provenance})")
-        order = torch.from_numpy(generator.permutation(len(members))[:train + valid])
-        parts[0].append(members[order[:train]]); parts[1].append(members[order[train:]])
-    return tuple(_relabel(images, part, classes) for part in parts)
+            raise InputError(f"class {name!r} has {len(members)} distinct images, "
+                             f"and {train} + {valid} are asked for ({images.provenance})")
+        drawn = members[torch.from_numpy(generator.permutation(len(members))[:train + valid])]
+        for_training.append(drawn[:train])
+        for_validation.append(drawn[train:])
+    return _relabel(images, for_training, classes), _relabel(images, for_validation, classes)
 
 # %% ../../nbs/15_images.drawing.ipynb #acb9729e
 def _relabel(
@@ -61,7 +68,8 @@ def _relabel(
     classes:tuple[str,...] # Names of these classes, in label order
 )->ImageSet:
     "A part of the pool with labels in the order of `classes`"
-    labels = torch.repeat_interleave(torch.arange(len(classes)), torch.tensor([len(m) for m in members]))
+    counts = torch.tensor([len(of_class) for of_class in members])
+    labels = torch.repeat_interleave(torch.arange(len(classes)), counts)
     return replace(images.take(torch.cat(members)), labels=labels, classes=classes)
 
 # %% ../../nbs/15_images.drawing.ipynb #01c6d1a5
@@ -77,13 +85,15 @@ def load_sample(
 # %% ../../nbs/15_images.drawing.ipynb #53887609
 def training_images(
     name:str, # A name in `samples`, or the path of a folder of class folders, or of an archive of one
-    size:int=224, # Side in pixels that images of a folder are scaled and cropped to where they have several sizes, or more than four times this one
+    size:int=224, # Side in pixels that a folder's images get if they have several, or one over four times this one
     samples:dict[str,Sample]|None=None, # Samples by name; None is `SAMPLES`
     folder:str|Path|None=None, # Where downloaded data live; None asks `GRADLR_DATA`, then the user's cache folder
-    per_class:int|None=None # Images of each class of a folder to read, evenly spaced among the sorted files; None is all
+    per_class:int|None=None # Images of each class of a folder to read, evenly spaced among its files; None is all
 )->ImageSet:
     "The training part of a sample, or the images of a folder"
     samples = samples or SAMPLES
     if name in samples: return load_sample(samples[name], size, folder)[0]
     own = own_folder(name, folder)
-    return load_folder(own, None, None if have_one_size(class_folders(own, None), 4*size) else size, per_class) if own else one_of(name, samples, "sample or folder")
+    if own is None: raise unknown(name, samples, "sample or folder")
+    keep_size = have_one_size(class_folders(own), largest=4*size)
+    return load_folder(own, size=None if keep_size else size, per_class=per_class)

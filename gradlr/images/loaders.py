@@ -10,18 +10,19 @@ import torch
 from fastai.data.core import DataLoaders, TfmdDL
 from fastai.data.transforms import Category, CategoryMap, IntToFloatTensor, Normalize
 from fastai.losses import CrossEntropyLossFlat
-from fastai.torch_core import TensorCategory, TensorImage, default_device
+from fastai.torch_core import TensorCategory, TensorImage
 from fastai.vision.core import imagenet_stats
 from fasttransform import Transform
 from torch.nn.functional import interpolate
 
 from ..errors import InputError
 from .sets import ImageSet, three_channels
+from ..machine import chosen_device
 
 # %% ../../nbs/16_images.loaders.ipynb #b8f54e7b
 class Resize(Transform):
     "Resize batches of float images on their device"
-    order = 15 # after the conversion to float in [0, 1] (10), before the normalisation (99)
+    order = 15
     def __init__(self,
         size:int # Side of the result in pixels
     ): self.size = size
@@ -32,8 +33,12 @@ class Resize(Transform):
 # %% ../../nbs/16_images.loaders.ipynb #68dab037
 class _LabelledTensors:
     "What a fastai loader asks of a data set, over an `ImageSet` on a device"
-    def __init__(self, images:ImageSet, device:torch.device, split_idx:int):
-        self.split_idx = split_idx                                            # 0 in training: fastai's augmentations ask for it
+    def __init__(self,
+        images:ImageSet, # Moved to the device at once
+        device:torch.device, # On which batches are made
+        split_idx:int # 0 in training, 1 in validation: fastai's augmentations ask for it
+    ):
+        self.split_idx = split_idx
         self.images, self.labels = images.images.to(device), images.labels.to(device)
         self.vocab, self.loss_func = CategoryMap(images.classes, sort=False), CrossEntropyLossFlat()
     def __len__(self): return len(self.labels)
@@ -54,15 +59,29 @@ def dataloaders(
     valid:ImageSet, # Validation part
     size:int=224, # Side in pixels that images are resized to; 224 is the thesis's
     batch_size:int=64, # Images a training batch; the last, smaller batch of an epoch is dropped
-    device:torch.device|str|None=None, # None is the GPU where there is one
-    augment:list|tuple=() # fastai's batch transforms for training images, such as `aug_transforms()` or `[Flip()]`; the thesis has none
+    device:torch.device|str|None=None, # None is the one of `use_device`, else the GPU where there is one
+    augment:list|tuple=() # fastai's batch transforms for training images, such as `[Flip()]`; the thesis has none
 )->DataLoaders:
-    "fastai loaders with resize and normalisation by batch on the device; raises `InputError` for less than one batch"
-    if len(train) < batch_size: raise InputError(f"{len(train)} training images are less than one batch of {batch_size}: lower batch_size")
-    device = torch.device(device or default_device())
-    def loader(images:ImageSet, split_idx:int, **kwargs):
-        transforms = [IntToFloatTensor(), Resize(size), *augment, Normalize.from_stats(*imagenet_stats, cuda=device.type == "cuda")]
-        return TensorDL(_LabelledTensors(images, device, split_idx), after_batch=transforms, num_workers=0, device=device, **kwargs)
-    dls = DataLoaders(loader(train, 0, bs=batch_size, shuffle=True, drop_last=True), loader(valid, 1, bs=2*batch_size), device=device)
+    "fastai loaders that resize and normalise by batch on the device; raises `InputError` for less than one batch"
+    if len(train) < batch_size:
+        raise InputError(f"{len(train)} training images are less than one batch of {batch_size}: lower batch_size")
+    device = torch.device(device or chosen_device())
+    for_training = TensorDL(_LabelledTensors(train, device, 0), bs=batch_size, shuffle=True, drop_last=True,
+                            after_batch=_transforms(size, augment, device), device=device)
+    # No gradients are kept in validation, which leaves memory for twice as many images
+    for_validation = TensorDL(_LabelledTensors(valid, device, 1), bs=2*batch_size,
+                              after_batch=_transforms(size, augment, device), device=device)
+    dls = DataLoaders(for_training, for_validation, device=device)
     dls.c, dls.vocab = len(train.classes), dls.train_ds.vocab
     return dls
+
+# %% ../../nbs/16_images.loaders.ipynb #42eaa488
+def _transforms(
+    size:int, # As in `dataloaders`
+    augment:list|tuple, # As in `dataloaders`
+    device:torch.device # On which batches are made
+)->list[Transform]:
+    "What happens to a batch of bytes, on its device"
+    # `Normalize.from_stats` knows two places only: the processor and fastai's default device
+    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in imagenet_stats)
+    return [IntToFloatTensor(), Resize(size), *augment, Normalize(mean, std)]
