@@ -80,8 +80,8 @@ def test_windows_locks_a_byte_that_nobody_reads(tmp_path, windows):
 def test_windows_names_the_holder(tmp_path, windows):
     (tmp_path/"study.lock").write_text("process 7 on pc\n")
     windows.taken = True
-    with pytest.raises(InputError, match="is being worked on by process 7 on pc: wait for it"):
-        with locked(tmp_path/"study.lock"): pass
+    lock, words = tmp_path/"study.lock", "is being worked on by process 7 on pc: wait for it"
+    with pytest.raises(InputError, match=words), locked(lock): pass
     assert (tmp_path/"study.lock").read_text() == "process 7 on pc\n"
 
 def test_windows_opens_no_folder(tmp_path, windows, monkeypatch):
@@ -95,7 +95,7 @@ def test_windows_opens_no_folder(tmp_path, windows, monkeypatch):
     if os.name == "posix":
         monkeypatch.setattr(sys, "platform", "linux")
         write_whole(tmp_path/"note", b"whole")
-        assert str(tmp_path) in map(str, opened)                              # elsewhere it is opened, and forced to the disk
+        assert str(tmp_path) in map(str, opened)                              # elsewhere it is, and forced to the disk
 
 def test_files_are_imported_where_there_is_no_fcntl():
     code = """

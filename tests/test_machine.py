@@ -21,6 +21,7 @@ from gradlr.machine import (
     worker_count,
 )
 
+
 @pytest.fixture(autouse=True)
 def nothing_chosen(monkeypatch):
     "No choice from outside, and none that outlives a test"
