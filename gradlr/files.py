@@ -49,7 +49,7 @@ def write_whole(
             raise
         _force_entries(file.parent)
 
-# %% ../nbs/01_files.ipynb #ad42e8ea
+# %% ../nbs/01_files.ipynb #ed5cda8b
 def _force_entries(
     folder:Path # In which a file was renamed
 )->None:
@@ -67,7 +67,7 @@ def file_hash(
     "The sha256 of a file's content"
     with open(file, "rb") as stream: return hashlib.file_digest(stream, "sha256").hexdigest()
 
-# %% ../nbs/01_files.ipynb #20ea9285
+# %% ../nbs/01_files.ipynb #d2825621
 BEYOND_TEXT = 1 << 30 # Position of the byte that is locked on Windows
 
 def _lock(
@@ -84,7 +84,7 @@ def _lock(
         import fcntl
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB if hold else fcntl.LOCK_UN)
 
-# %% ../nbs/01_files.ipynb #c11502ca
+# %% ../nbs/01_files.ipynb #04bb9fe8
 @contextmanager
 def locked(
     file:Path # The lock, in the folder that it stands for; both are made where they are missing
@@ -98,9 +98,10 @@ def locked(
             holder, folder = lock.read().strip() or "another process", str(file.parent)
             raise InputError(f"{folder!r} is being worked on by {holder}: wait for it, "
                              "or choose another folder") from None
-        with naming(file):
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            lock.flush()
-        try: yield
+        try:
+            with naming(file):
+                lock.truncate(0)
+                lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+                lock.flush()
+            yield
         finally: _lock(lock, hold=False)

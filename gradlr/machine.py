@@ -22,7 +22,9 @@ from joblib import cpu_count
 
 from .errors import InputError, one_of
 
-# %% ../nbs/02_machine.ipynb #2927c83a
+# torch and fastai take seconds to import: the functions that need them import them
+
+# %% ../nbs/02_machine.ipynb #ac06ac07
 DEVICES = ("cuda", "mps", "cpu") # The first one that is there is taken, where none is chosen
 
 def devices_here()->list[str]: # Some of `DEVICES`, in their order
@@ -31,7 +33,7 @@ def devices_here()->list[str]: # Some of `DEVICES`, in their order
     there = dict(cuda=torch.cuda.is_available(), mps=torch.backends.mps.is_available(), cpu=True)
     return [name for name in DEVICES if there[name]]
 
-# %% ../nbs/02_machine.ipynb #3c206595
+# %% ../nbs/02_machine.ipynb #b19f06ae
 DEVICE_VARIABLE = "GRADLR_DEVICE" # The variable of the environment that holds the choice
 
 def _here(
@@ -42,7 +44,7 @@ def _here(
     if one_of(name, DEVICES, "device") in here: return name
     raise InputError(f"this machine has no device {name!r}: choose from {', '.join(here)}")
 
-# %% ../nbs/02_machine.ipynb #c0c1ccb4
+# %% ../nbs/02_machine.ipynb #45921428
 def use_device(
     name:str # "cuda", "mps" (Apple's GPU) or "cpu"
 )->None:
@@ -52,11 +54,12 @@ def use_device(
     # fastai's own choice, as `default_device` sets it; that function would also start CUDA, which takes GPU memory
     defaults.use_cuda = name != "cpu"
 
-# %% ../nbs/02_machine.ipynb #f184a8da
+# %% ../nbs/02_machine.ipynb #427e3ff1
 def chosen_device()->str: # One of `DEVICES`
     "The device to train on: the one of `use_device`, else fastai's, which is a GPU where there is one"
     from fastai.torch_core import defaults
-    if DEVICE_VARIABLE in os.environ: return _here(os.environ[DEVICE_VARIABLE])
+    name = os.environ.get(DEVICE_VARIABLE)
+    if name: return _here(name)
     return "cpu" if defaults.use_cuda is False else devices_here()[0]
 
 # %% ../nbs/02_machine.ipynb #db96f8ff
@@ -67,7 +70,7 @@ def visible_gpus()->list[str]: # Empty where training is not on CUDA
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     return chosen.split(",") if chosen else [str(i) for i in range(torch.cuda.device_count())]
 
-# %% ../nbs/02_machine.ipynb #215fe2f6
+# %% ../nbs/02_machine.ipynb #18e3a6dc
 def worker_count(
     jobs:int|None=None # As many as the user asks for; None is one a GPU, or one a core
 )->int:
@@ -84,7 +87,7 @@ def device_name()->str:
     if device == "cuda": return torch.cuda.get_device_name()
     return f"{_processor_name()} GPU" if device == "mps" else _processor_name()
 
-# %% ../nbs/02_machine.ipynb #351ce0af
+# %% ../nbs/02_machine.ipynb #02eee922
 def _processor_name()->str:
     "The processor's name, in the best words that the system has for it"
     cpus = Path("/proc/cpuinfo")
@@ -102,10 +105,11 @@ PACKAGES = ("gradlr", "fastai", "fastcore", "torch", "torchvision", "numpy")
 
 def surroundings()->dict: # "versions" by package, and "machine"
     "What a result may depend on beside its settings"
-    return dict(versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
-                machine=dict(system=platform.platform(), cores=os.cpu_count(), device=device_name()))
+    versions = {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
+    machine = dict(system=platform.platform(), cores=os.cpu_count(), device=device_name())
+    return dict(versions=versions, machine=machine)
 
-# %% ../nbs/02_machine.ipynb #2d01f476
+# %% ../nbs/02_machine.ipynb #ce8c605d
 @contextmanager
 def random_states():
     "Put back, afterwards, the global random states of Python, numpy, torch and the GPUs"

@@ -58,7 +58,9 @@ def _in_tar(
 )->Iterator[_Member]:
     "The members of a tar file"
     for info in archive:
-        kind = "folder" if info.isdir() else "file" if info.isreg() else "link or device"
+        kind = "link or device"
+        if info.isdir(): kind = "folder"
+        if info.isreg(): kind = "file"
         yield _Member(info.name, kind, info.size, lambda info=info: archive.extractfile(info))
 
 # %% ../../nbs/12_images.archives.ipynb #4403a5b3
