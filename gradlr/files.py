@@ -49,7 +49,7 @@ def write_whole(
             raise
         _force_entries(file.parent)
 
-# %% ../nbs/01_files.ipynb #ed5cda8b
+# %% ../nbs/01_files.ipynb #65426657
 def _force_entries(
     folder:Path # In which a file was renamed
 )->None:
@@ -67,7 +67,7 @@ def file_hash(
     "The sha256 of a file's content"
     with open(file, "rb") as stream: return hashlib.file_digest(stream, "sha256").hexdigest()
 
-# %% ../nbs/01_files.ipynb #d2825621
+# %% ../nbs/01_files.ipynb #81ec2a77
 BEYOND_TEXT = 1 << 30 # Position of the byte that is locked on Windows
 
 def _lock(
@@ -84,7 +84,7 @@ def _lock(
         import fcntl
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB if hold else fcntl.LOCK_UN)
 
-# %% ../nbs/01_files.ipynb #04bb9fe8
+# %% ../nbs/01_files.ipynb #2e00ed10
 @contextmanager
 def locked(
     file:Path # The lock, in the folder that it stands for; both are made where they are missing

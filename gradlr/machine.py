@@ -24,7 +24,7 @@ from .errors import InputError, one_of
 
 # torch and fastai take seconds to import: the functions that need them import them
 
-# %% ../nbs/02_machine.ipynb #ac06ac07
+# %% ../nbs/02_machine.ipynb #425f3c11
 DEVICES = ("cuda", "mps", "cpu") # The first one that is there is taken, where none is chosen
 
 def devices_here()->list[str]: # Some of `DEVICES`, in their order
@@ -33,7 +33,7 @@ def devices_here()->list[str]: # Some of `DEVICES`, in their order
     there = dict(cuda=torch.cuda.is_available(), mps=torch.backends.mps.is_available(), cpu=True)
     return [name for name in DEVICES if there[name]]
 
-# %% ../nbs/02_machine.ipynb #b19f06ae
+# %% ../nbs/02_machine.ipynb #8c32a545
 DEVICE_VARIABLE = "GRADLR_DEVICE" # The variable of the environment that holds the choice
 
 def _here(
@@ -44,7 +44,7 @@ def _here(
     if one_of(name, DEVICES, "device") in here: return name
     raise InputError(f"this machine has no device {name!r}: choose from {', '.join(here)}")
 
-# %% ../nbs/02_machine.ipynb #45921428
+# %% ../nbs/02_machine.ipynb #84efb74b
 def use_device(
     name:str # "cuda", "mps" (Apple's GPU) or "cpu"
 )->None:
@@ -54,7 +54,7 @@ def use_device(
     # fastai's own choice, as `default_device` sets it; that function would also start CUDA, which takes GPU memory
     defaults.use_cuda = name != "cpu"
 
-# %% ../nbs/02_machine.ipynb #427e3ff1
+# %% ../nbs/02_machine.ipynb #7f45e745
 def chosen_device()->str: # One of `DEVICES`
     "The device to train on: the one of `use_device`, else fastai's, which is a GPU where there is one"
     from fastai.torch_core import defaults
@@ -70,7 +70,7 @@ def visible_gpus()->list[str]: # Empty where training is not on CUDA
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     return chosen.split(",") if chosen else [str(i) for i in range(torch.cuda.device_count())]
 
-# %% ../nbs/02_machine.ipynb #18e3a6dc
+# %% ../nbs/02_machine.ipynb #2c439cb4
 def worker_count(
     jobs:int|None=None # As many as the user asks for; None is one a GPU, or one a core
 )->int:
@@ -87,7 +87,7 @@ def device_name()->str:
     if device == "cuda": return torch.cuda.get_device_name()
     return f"{_processor_name()} GPU" if device == "mps" else _processor_name()
 
-# %% ../nbs/02_machine.ipynb #02eee922
+# %% ../nbs/02_machine.ipynb #48ef10ae
 def _processor_name()->str:
     "The processor's name, in the best words that the system has for it"
     cpus = Path("/proc/cpuinfo")
@@ -109,7 +109,7 @@ def surroundings()->dict: # "versions" by package, and "machine"
     machine = dict(system=platform.platform(), cores=os.cpu_count(), device=device_name())
     return dict(versions=versions, machine=machine)
 
-# %% ../nbs/02_machine.ipynb #ce8c605d
+# %% ../nbs/02_machine.ipynb #555bc1ca
 @contextmanager
 def random_states():
     "Put back, afterwards, the global random states of Python, numpy, torch and the GPUs"

@@ -50,7 +50,7 @@ def load_photos()->ImageSet:
         labels.append(torch.full((len(of_class),), label))
     return ImageSet(torch.cat(tiles), torch.cat(labels), tuple(PHOTOS), "tiles of scikit-image's photographs")
 
-# %% ../../nbs/14_images.datasets.ipynb #f6ceee05
+# %% ../../nbs/14_images.datasets.ipynb #df6a87b3
 def _tiles(
     photo:np.ndarray # uint8, height × width × 3
 )->np.ndarray: # uint8, tiles × 3 × `TILE` × `TILE`

@@ -39,14 +39,14 @@ def class_folders(
         if not files[name]: raise InputError(f"class {name!r} in {str(folder)!r} holds no images")
     return files
 
-# %% ../../nbs/13_images.folders.ipynb #63c38805
+# %% ../../nbs/13_images.folders.ipynb #e585a051
 def _is_hidden(
     path:Path # Of a file or a folder
 )->bool:
     "Does its name begin with a dot, as those that systems leave behind?"
     return path.name.startswith(".")
 
-# %% ../../nbs/13_images.folders.ipynb #459f99f6
+# %% ../../nbs/13_images.folders.ipynb #7ceff415
 def evenly_spaced(
     items:Sequence, # In order
     n:int|None # So many of them; None is all
@@ -76,7 +76,7 @@ def read_image(
     except Exception as e:
         raise InputError(f"{str(file)!r} is not an image that can be read ({e}); mend or remove it") from e
 
-# %% ../../nbs/13_images.folders.ipynb #debd13d2
+# %% ../../nbs/13_images.folders.ipynb #152e629a
 def _as_rgb(
     image:Image.Image # Of any mode
 )->Image.Image: # Of mode RGB

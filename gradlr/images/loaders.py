@@ -75,7 +75,7 @@ def dataloaders(
     dls.c, dls.vocab = len(train.classes), dls.train_ds.vocab
     return dls
 
-# %% ../../nbs/16_images.loaders.ipynb #8f4a292f
+# %% ../../nbs/16_images.loaders.ipynb #d17bfed9
 def _transforms(
     size:int, # As in `dataloaders`
     augment:list|tuple, # As in `dataloaders`
