@@ -23,6 +23,7 @@ from typing import Any
 
 
 from ..errors import InputError, one_of
+from ..machine import DEVICE_VARIABLE
 
 # %% ../../nbs/57_study.engines.ipynb #d0ddbc91
 def start_method()->str: # As `multiprocessing` names it
@@ -52,11 +53,11 @@ BUSY = Lock() # Held by a worker during a task
 
 def _begin_worker(
     coordinator:Connection, # Brings one word, to leave at once, or the end of the coordinator
-    gpu:str|None # What `CUDA_VISIBLE_DEVICES` is to be; None leaves it
+    environment:dict[str,str] # Variables to set, such as `CUDA_VISIBLE_DEVICES`
 )->None:
     "Make a new process a worker: it leaves with its coordinator, and leaves Ctrl-C to it"
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if gpu is not None: os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    os.environ.update(environment)
     Thread(target=_leave_with, args=(coordinator,), daemon=True).start()
 
 def _leave_with(
@@ -93,8 +94,10 @@ class Processes:
 
     def _pool(self, slot):
         theirs, self.links[slot] = self.context.Pipe(duplex=False)
-        gpu = self.gpus[slot % len(self.gpus)] if self.gpus else None
-        return ProcessPoolExecutor(1, self.context, _begin_worker, (theirs, gpu))
+        # a fork server has the environment that it was started with
+        environment = {name: os.environ[name] for name in (DEVICE_VARIABLE,) if name in os.environ}
+        if self.gpus: environment["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
+        return ProcessPoolExecutor(1, self.context, _begin_worker, (theirs, environment))
 
     def slots(self)->int: return len(self.pools)
 

@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from joblib import cpu_count
 from tqdm.auto import tqdm
 
 from ..errors import InputError
@@ -24,7 +23,7 @@ from ..files import file_hash, write_whole
 from ..images.drawing import load_sample
 from ..images.loaders import dataloaders
 from ..images.sets import ImageSet, save_images
-from ..machine import surroundings, visible_gpus
+from ..machine import surroundings, visible_gpus, worker_count
 from ..rates.checkpoints import fetch_imagenet
 from ..rates.layers import layer_groups, without_weights
 from ..rates.learners import fastest_precision, target_learner
@@ -249,7 +248,7 @@ def _settled_precision(
 def execute(
     study:Study, # What to run
     folder:str|Path, # Where its records go; a folder that holds part of them is continued
-    jobs:int|None=None, # Worker processes; None is one a core, or one on a GPU
+    jobs:int|None=None, # Worker processes; None is one a core, or one a GPU
     data:str|Path|None=None, # Where downloaded data live; None asks `GRADLR_DATA`, then the user's cache folder
     extend:bool=False, # May the study add points to the one that is in the folder?
     engine:str="processes", # Where runs are trained: in processes of this machine, or on a cluster, "dask" or "ray"
@@ -260,7 +259,7 @@ def execute(
     check_study(study)
     if wrong := list(problems_of_network(study)): raise InputError("\n".join(wrong))
     folder, gpus = StudyFolder(folder), visible_gpus()
-    slots, preload = jobs or len(gpus) or cpu_count(), [perform.__module__]
+    slots, preload = worker_count(jobs), [perform.__module__]
     with folder.held(), closing(make_engine(engine, slots, address, preload, gpus)) as workers:
         ready = prepared(study, folder, data, extend)
         with tqdm(total=ready.total(), desc=study.name, unit="image", unit_scale=True, smoothing=0.05) as bar:

@@ -24,7 +24,7 @@ from fastai.torch_core import set_seed
 
 from ..images.loaders import dataloaders
 from ..images.sets import ImageSet, read_images
-from ..machine import surroundings
+from ..machine import chosen_device, surroundings
 from ..rates.checkpoints import weights_bytes
 from ..rates.finder import find_lrs
 from ..rates.layers import layer_groups
@@ -51,7 +51,7 @@ def _learner_of(
     source_file:str|None # Weights to start from
 )->Learner:
     "The learner of a run, seeded"
-    if not torch.cuda.is_available(): torch.set_num_threads(1)
+    if chosen_device() == "cpu": torch.set_num_threads(1)
     set_seed(run.seed, reproducible=True)
     dls = dataloaders(*drawn_parts(folder, run.data), size=run.size, batch_size=run.batch_size)
     if not run.source: return source_learner(dls, run.network, run.optimizer, run.precision)
