@@ -29,9 +29,12 @@ def resize_matrix(
     mode:str="bilinear" # A name in `LINEAR_MODES`; no clamping, no antialiasing, as torch's `interpolate` on floats
 )->torch.Tensor: # float64, size × side
     "The matrix that resizes one axis; raises `InputError` for a mode that is not linear"
-    if mode not in LINEAR_MODES: raise InputError(f"resizing with {mode!r} is not known to be linear: use one of {', '.join(LINEAR_MODES)}, or compute on the resized pixels")
+    if mode not in LINEAR_MODES:
+        raise InputError(f"resizing with {mode!r} is not known to be linear: use one of {', '.join(LINEAR_MODES)}, "
+                         "or compute on the resized pixels")
     corners = {} if mode == "nearest" else dict(align_corners=False)
-    return interpolate(torch.eye(side, dtype=torch.float64)[None,None], size=(size, side), mode=mode, **corners)[0,0]
+    unit = torch.eye(side, dtype=torch.float64)[None,None]
+    return interpolate(unit, size=(size, side), mode=mode, **corners)[0,0]
 
 # %% ../../nbs/30_distances.space.ipynb #3967a92e
 class ResizedSpace:
@@ -43,9 +46,10 @@ class ResizedSpace:
         dtype:torch.dtype=torch.float32 # Of the features; float64 for proofs
     ):
         self.size, self.dtype = size, dtype
-        self.gray = all(s.images.shape[1] == 1 for s in image_sets)
-        sides = sorted({side for s in image_sets for side in s.images.shape[-2:]})
-        basis, factors = torch.linalg.qr(torch.cat([resize_matrix(side, size, mode) for side in sides], dim=1))
+        self.gray = all(images.images.shape[1] == 1 for images in image_sets)
+        sides = sorted({side for images in image_sets for side in images.images.shape[-2:]})
+        matrices = [resize_matrix(side, size, mode) for side in sides]
+        basis, factors = torch.linalg.qr(torch.cat(matrices, dim=1))
         self.basis = basis.to(dtype)
         self.factors = dict(zip(sides, factors.to(dtype).split(sides, dim=1)))
 
@@ -60,18 +64,19 @@ class ResizedSpace:
     )->torch.Tensor: # Images × features
         "The features of a set of images"
         rows, columns = (self.factors[side] for side in images.images.shape[-2:])
-        found = torch.empty(len(images), *self.shape, dtype=self.dtype, device=images.images.device)
-        for part, place in zip(images.images.split(block), found.split(block)):
-            place.copy_(rows @ (part.to(self.dtype)/255) @ columns.T)       # a gray image fills all channels
-        if self.gray: found *= 3**0.5
-        return found.flatten(1)
+        features = torch.empty(len(images), *self.shape, dtype=self.dtype, device=images.images.device)
+        for part, place in zip(images.images.split(block), features.split(block)):
+            # a gray image fills all channels
+            place.copy_(rows @ (part.to(self.dtype)/255) @ columns.T)
+        if self.gray: features *= 3**0.5
+        return features.flatten(1)
 
     def pixels(self,
         features:torch.Tensor # Images × features
     )->torch.Tensor: # Images × 3 × size × size
         "The resized pixels that features stand for"
-        x = self.basis @ features.reshape(-1, *self.shape).to(self.dtype) @ self.basis.T
-        return (x/3**0.5).expand(-1, 3, -1, -1) if self.gray else x
+        pixels = self.basis @ features.reshape(-1, *self.shape).to(self.dtype) @ self.basis.T
+        return (pixels/3**0.5).expand(-1, 3, -1, -1) if self.gray else pixels
 
 # %% ../../nbs/30_distances.space.ipynb #8804b611
 @dataclass(frozen=True, eq=False)
@@ -96,16 +101,12 @@ class PCA:
 # %% ../../nbs/30_distances.space.ipynb #b7186e6b
 def fit_pca(
     features:torch.Tensor, # Images × features, of all sets that are to share the components
-    n_components:int|float=148 # How many; below 1, the share of the variance to explain. 148 hold about 95 % in the thesis
+    n_components:int|float=148 # How many; below 1, the share of variance to explain. 148 hold about 95 % in the thesis
 )->PCA:
     "Exact principal components; raises `InputError` where they are not defined"
     n, width = features.shape
     mean = features.mean(0)
-    bad = (~torch.isfinite(mean)).nonzero()
-    if len(bad): raise InputError(f"feature {int(bad[0])} has values that are not finite, or too large to average")
-    if n_components >= 1 and n_components > min(n - 1, width):
-        raise InputError(f"{n_components} components need more than {n_components} images and as many features, got {n} images and {width} features: lower n_components")
-    if not n_components > 0: raise InputError(f"n_components must be a number of components, or a share of the variance below 1, got {n_components}")
+    _check_components(n_components, n, mean)
     by_images = n < width
     products = _products(features, mean, by_images)
     total = float(products.diagonal().sum(dtype=torch.float64))/max(n - 1, 1)
@@ -113,13 +114,27 @@ def fit_pca(
     values, vectors = _largest(products, min(n - 1, width) if n_components < 1 else int(n_components))
     variances = values/(n - 1)
     if n_components < 1:
-        most = int(torch.searchsorted(torch.cumsum(variances, 0)/total, n_components)) + 1
-        variances, vectors = variances[:most], vectors[:most]
-    components = vectors
-    if by_images:                                                           # at right angles even where a variance is 0
-        components = torch.linalg.qr((vectors @ features - vectors.sum(1, keepdim=True)*mean).T)[0].T
+        enough = int(torch.searchsorted(torch.cumsum(variances, 0)/total, n_components)) + 1
+        variances, vectors = variances[:enough], vectors[:enough]
+    components = _directions(vectors, features, mean) if by_images else vectors
     largest = components.gather(1, components.abs().argmax(1, keepdim=True))
     return PCA(mean, components*largest.sign(), variances, total)
+
+# %% ../../nbs/30_distances.space.ipynb #d0073d57
+def _check_components(
+    n_components:int|float, # As in `fit_pca`
+    n:int, # Images
+    mean:torch.Tensor # Features
+)->None:
+    "Raise `InputError` for components that there cannot be"
+    bad = (~torch.isfinite(mean)).nonzero()
+    if len(bad): raise InputError(f"feature {int(bad[0])} has values that are not finite, or too large to average")
+    if n_components >= 1 and n_components > min(n - 1, len(mean)):
+        raise InputError(f"{n_components} components need more than {n_components} images and as many features, "
+                         f"got {n} images and {len(mean)} features: lower n_components")
+    if not n_components > 0:
+        raise InputError("n_components must be a number of components, or a share of the variance below 1, "
+                         f"got {n_components}")
 
 # %% ../../nbs/30_distances.space.ipynb #fc6134ae
 def _products(
@@ -129,12 +144,15 @@ def _products(
     block:int=256 # Images or features at a time: beside the result, memory is one block of the features
 )->torch.Tensor: # Images × images, or features × features
     "Inner products of centred features"
-    if by_images: parts = ((part, centre) for part, centre in zip(features.split(block, dim=1), mean.split(block)))
-    else: parts = ((part, mean) for part in features.split(block))
     products = features.new_zeros(2*[len(features) if by_images else len(mean)])
-    for part, centre in parts:
-        centred = part - centre if by_images else (part - centre).T
-        products.addmm_(centred, centred.T)
+    if by_images:
+        for part, centre in zip(features.split(block, dim=1), mean.split(block)):
+            centred = part - centre
+            products.addmm_(centred, centred.T)
+    else:
+        for part in features.split(block):
+            centred = (part - mean).T
+            products.addmm_(centred, centred.T)
     return products
 
 # %% ../../nbs/30_distances.space.ipynb #c87508d8
@@ -142,13 +160,28 @@ def _largest(
     matrix:torch.Tensor, # Symmetric
     k:int # Eigenvalues wanted
 )->tuple[torch.Tensor,torch.Tensor]: # Eigenvalues, the largest first and none below 0, and eigenvectors as rows
-    "Largest eigenvalues to machine precision: for few of many by Lanczos iteration, which loses fewer digits in float32 than reducing all of the matrix"
+    "Largest eigenvalues to machine precision"
     n, array = len(matrix), matrix.cpu().numpy()
     if 5*k < n:
+        # Few of many: Lanczos iteration loses fewer digits in float32 than reducing all of the matrix;
+        # its many small products are three times slower in two threads
         start = np.random.default_rng(0).standard_normal(n).astype(array.dtype)
-        with threadpool_limits(1): values, vectors = eigsh(array, k, which="LA", v0=start)    # its many small products are three times slower in two threads
-    else: values, vectors = scipy.linalg.eigh(array, subset_by_index=(n - k, n - 1), overwrite_a=True, check_finite=False)
-    return torch.from_numpy(values[::-1].copy()).clamp(min=0).to(matrix), torch.from_numpy(vectors.T[::-1].copy()).to(matrix)
+        with threadpool_limits(1):
+            values, vectors = eigsh(array, k, which="LA", v0=start)
+    else:
+        values, vectors = scipy.linalg.eigh(array, subset_by_index=(n - k, n - 1), overwrite_a=True, check_finite=False)
+    values, vectors = (torch.from_numpy(found[::-1].copy()).to(matrix) for found in (values, vectors.T))
+    return values.clamp(min=0), vectors
+
+# %% ../../nbs/30_distances.space.ipynb #fffcba4a
+def _directions(
+    vectors:torch.Tensor, # Components × images, eigenvectors of the products between images
+    features:torch.Tensor, # Images × features
+    mean:torch.Tensor # Features
+)->torch.Tensor: # Components × features
+    "Components from eigenvectors of images, at right angles even where a variance is 0"
+    along = vectors @ features - vectors.sum(1, keepdim=True)*mean
+    return torch.linalg.qr(along.T)[0].T
 
 # %% ../../nbs/30_distances.space.ipynb #c008008a
 def plot_components(
@@ -158,13 +191,13 @@ def plot_components(
 )->plt.Figure:
     "Components as images, a panel a colour channel, with the share of variance that each explains"
     fig, axes = plt.subplots(3, len(images), figsize=(1.6*len(images) + 0.5, 4.8), squeeze=False)
-    for k, (column, image) in enumerate(zip(axes.T, np.asarray(images, dtype=float))):
+    for column, image, share in zip(axes.T, np.asarray(images, dtype=float), shares):
         reach = np.abs(image).max()
-        for ax, channel, name in zip(column, image, ("red", "green", "blue")):
+        for ax, channel in zip(column, image):
             ax.imshow(channel, cmap="RdBu_r", vmin=-reach, vmax=reach)
             ax.set(xticks=[], yticks=[])
-            if k == 0: ax.set_ylabel(name)
-        column[0].set_title(f"{100*shares[k]:.1f} %", fontsize=9)
+        column[0].set_title(f"{100*share:.1f} %", fontsize=9)
+    for ax, name in zip(axes[:,0], ("red", "green", "blue")): ax.set_ylabel(name)
     fig.suptitle(title, fontsize=10)
     plt.close(fig)
     return fig
@@ -176,13 +209,17 @@ def tsne(
     features:torch.Tensor, # Points × features; PCA coordinates, to be quick
     perplexity:float=30, # About how many neighbours a point has; below the number of points
     seed:int=0, # Of the optimisation
-    engine:str="sklearn" # A name in `TSNE_ENGINES`; openTSNE is several times faster on thousands of points, and an extra: gradlr[tsne]
+    engine:str="sklearn" # A name in `TSNE_ENGINES`; openTSNE, the extra gradlr[tsne], is faster on thousands of points
 )->np.ndarray: # Points × 2
     "t-SNE (van der Maaten & Hinton 2008); raises `InputError` for a perplexity that the points cannot have"
-    if not 0 < perplexity < len(features): raise InputError(f"perplexity must be above 0 and below the number of points, got {perplexity} for {len(features)} points")
+    if not 0 < perplexity < len(features):
+        raise InputError("perplexity must be above 0 and below the number of points, "
+                         f"got {perplexity} for {len(features)} points")
     points = features.cpu().numpy()
     if one_of(engine, TSNE_ENGINES, "t-SNE engine") == "sklearn":
-        with threadpool_limits(1): return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(points)   # on few points, threads wait for each other ten times longer than they work
+        with threadpool_limits(1):
+            return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(points)
     try: from openTSNE import TSNE as OpenTSNE
-    except ImportError as e: raise InputError("openTSNE is not installed: pip install 'gradlr[tsne]', or take the engine 'sklearn'") from e
+    except ImportError as e:
+        raise InputError("openTSNE is not installed: pip install 'gradlr[tsne]', or take the engine 'sklearn'") from e
     return np.asarray(OpenTSNE(perplexity=perplexity, initialization="pca", random_state=seed, n_jobs=-1).fit(points))
