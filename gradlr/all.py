@@ -28,6 +28,7 @@ from .rates.learners import *
 from .rates.training import *
 from .distances.space import *
 from .distances.hausdorff import *
+from .distances.classes import *
 from .transfer.scores import *
 from .transfer.predictors import *
 from .transfer.agreement import *
