@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['class_distances', 'distance_matrix', 'plot_distances']
 
-# %% ../../nbs/32_distances.classes.ipynb #db586969
+# %% ../../nbs/32_distances.classes.ipynb #921d0b00
 from itertools import product
 
 import numpy as np
@@ -47,7 +47,7 @@ def class_distances(
             rows.append(dict(draw=draw, source=one, target=other, distance=matrix.loc[one, other], explained=explained))
     return pd.DataFrame(rows)
 
-# %% ../../nbs/32_distances.classes.ipynb #2db97f93
+# %% ../../nbs/32_distances.classes.ipynb #121b8b48
 def _images_a_class(
     source:ImageSet, # As in `class_distances`
     target:ImageSet, # As in `class_distances`
@@ -78,7 +78,7 @@ def _cut(
         kept.append(members[torch.from_numpy(chosen)])
     return images.take(torch.cat(kept))
 
-# %% ../../nbs/32_distances.classes.ipynb #dd785cbb
+# %% ../../nbs/32_distances.classes.ipynb #692fa5dc
 def _coordinates(
     space:ResizedSpace, # Made for the sets
     sets:list[ImageSet], # Source and target

@@ -91,7 +91,7 @@ def _ready(
     columns = [-2*about, lengths, ones] if is_first else [about, ones, lengths]
     return _Ready(about, squares, torch.cat(columns, dim=1))
 
-# %% ../../nbs/31_distances.hausdorff.ipynb #fa5f86a6
+# %% ../../nbs/31_distances.hausdorff.ipynb #b2a44fe2
 def _nearest_of_pair(
     a:_Ready, # With the first factor
     b:_Ready, # With the second

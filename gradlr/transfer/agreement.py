@@ -7,12 +7,66 @@ __all__ = ['agreement']
 
 # %% ../../nbs/42_transfer.agreement.ipynb #0a3561a8
 from collections.abc import Callable
-from itertools import product
 
 import numpy as np
 import pandas as pd
 from scipy.stats import weightedtau
 
+# %% ../../nbs/42_transfer.agreement.ipynb #836bc1fc
+def agreement(
+    scores:pd.DataFrame, # Of a predictor: a row a target, a column a source
+    gains:pd.DataFrame, # Measured, with the same rows and columns
+    repeats:int=999, # Of bootstrap and permutation
+    seed:int=0 # Of both
+)->pd.DataFrame: # A row for within and overall: n targets; tau and pearson, each with _low, _high and _p
+    "How well scores order gains: weighted Kendall's τ (Vigna 2015, arXiv:1404.3325) and Pearson's r, with intervals"
+    scores = scores.loc[gains.index, gains.columns].to_numpy(float)
+    gains, rng = gains.to_numpy(float), np.random.default_rng(seed)
+    rows = {}
+    for where, judge in (("within", _judge_within), ("overall", _judge_overall)):
+        rows[where] = {"n": len(gains)}
+        for name, statistic in (("tau", _tau), ("pearson", _pearson)):
+            value, again, by_chance = judge(scores, gains, statistic, repeats, rng)
+            low, high = np.percentile(again, [2.5, 97.5])
+            as_high = sum(chance >= value for chance in by_chance)
+            rows[where] |= {name: value, f"{name}_low": low, f"{name}_high": high,
+                            f"{name}_p": (1 + as_high)/(1 + repeats)}
+    return pd.DataFrame(rows).T
+
+# %% ../../nbs/42_transfer.agreement.ipynb #599b30cf
+def _judge_within(
+    scores:np.ndarray, # Targets × sources
+    gains:np.ndarray, # Targets × sources
+    statistic:Callable, # Of two vectors
+    repeats:int, # Of bootstrap and permutation
+    rng:np.random.Generator # Draws both
+)->tuple[float,np.ndarray,list[float]]: # The value, its bootstrap, and what permuted names would give
+    "Mean of a correlation over targets"
+    each = _by_row(scores, gains, statistic)
+    again = each[rng.integers(len(gains), size=(repeats, len(gains)))].mean(axis=1)
+    by_chance = []
+    for _ in range(repeats):
+        renamed = scores[:, rng.permutation(scores.shape[1])]
+        by_chance.append(_by_row(renamed, gains, statistic).mean())
+    return each.mean(), again, by_chance
+
+# %% ../../nbs/42_transfer.agreement.ipynb #0992764a
+def _judge_overall(
+    scores:np.ndarray, # Targets × sources
+    gains:np.ndarray, # Targets × sources
+    statistic:Callable, # Of two vectors
+    repeats:int, # Of bootstrap and permutation
+    rng:np.random.Generator # Draws both
+)->tuple[float,list[float],list[float]]: # The value, its bootstrap, and what permuted names would give
+    "A correlation over all pairs of source and target"
+    def pooled(some, others): return _by_row(some.reshape(1, -1), others.reshape(1, -1), statistic)[0]
+    drawn = rng.integers(len(gains), size=(repeats, len(gains)))
+    again = [pooled(scores[targets], gains[targets]) for targets in drawn]
+    by_chance = []
+    for _ in range(repeats):
+        targets, sources = (rng.permutation(n) for n in scores.shape)
+        by_chance.append(pooled(scores[targets][:, sources], gains))
+    return pooled(scores, gains), again, by_chance
 
 # %% ../../nbs/42_transfer.agreement.ipynb #00376e88
 def _by_row(
@@ -24,28 +78,17 @@ def _by_row(
     return np.array([0. if np.ptp(a) == 0 or np.ptp(b) == 0 else statistic(a, b) for a, b in zip(scores, gains)])
 
 # %% ../../nbs/42_transfer.agreement.ipynb #0c782af1
-def _tau(a:np.ndarray, b:np.ndarray)->float: return weightedtau(a, b).statistic
+def _tau(
+    scores:np.ndarray, # One a pair
+    gains:np.ndarray # One a pair
+)->float:
+    "Weighted Kendall's τ"
+    return weightedtau(scores, gains).statistic
 
 # %% ../../nbs/42_transfer.agreement.ipynb #e2a83136
-def _pearson(a:np.ndarray, b:np.ndarray)->float: return float(np.corrcoef(a, b)[0, 1])
-
-# %% ../../nbs/42_transfer.agreement.ipynb #836bc1fc
-def agreement(
-    scores:pd.DataFrame, # Of a predictor: a row a target, a column a source
-    gains:pd.DataFrame, # Measured, with the same rows and columns
-    repeats:int=999, # Of bootstrap and permutation
-    seed:int=0 # Of both
-)->pd.DataFrame: # A row for within and overall: tau, tau_low, tau_high, tau_p, the same for pearson, and n, the number of targets
-    "How well scores order gains: weighted Kendall's τ (Vigna 2015, arXiv:1404.3325) and Pearson's r, with bootstrap intervals and permutation p-values"
-    a, b, rng = scores.loc[gains.index, gains.columns].to_numpy(float), gains.to_numpy(float), np.random.default_rng(seed)
-    targets, sources = a.shape
-    rows = {kind: {"n": targets} for kind in ("within", "overall")}
-    for kind, (name, statistic) in product(rows, (("tau", _tau), ("pearson", _pearson))):
-        def parts(a, b): return _by_row(*((a, b) if kind == "within" else (a.reshape(1, -1), b.reshape(1, -1))), statistic)
-        found, drawn = parts(a, b), rng.integers(targets, size=(repeats, targets))
-        again = found[drawn].mean(axis=1) if kind == "within" else [parts(a[some], b[some])[0] for some in drawn]
-        renamed = (a[rng.permutation(targets) if kind == "overall" else slice(None)][:, rng.permutation(sources)] for _ in range(repeats))
-        chance = (1 + sum(parts(other, b).mean() >= found.mean() for other in renamed))/(1 + repeats)
-        low, high = np.percentile(again, [2.5, 97.5])
-        rows[kind] |= {name: found.mean(), f"{name}_low": low, f"{name}_high": high, f"{name}_p": chance}
-    return pd.DataFrame(rows).T
+def _pearson(
+    scores:np.ndarray, # One a pair
+    gains:np.ndarray # One a pair
+)->float:
+    "Pearson's r"
+    return float(np.corrcoef(scores, gains)[0, 1])

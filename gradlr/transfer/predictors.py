@@ -14,11 +14,13 @@ import numpy as np
 import torch
 from fastai.learner import Learner
 
-from ..images.sets import ImageSet
-from ..images.loaders import dataloaders
+from ..distances.classes import class_distances, distance_matrix
+from ..distances.hausdorff import hausdorff_matrix
 from ..distances.space import ResizedSpace
-from ..distances.hausdorff import class_distances, distance_matrix, hausdorff_matrix
-from .scores import class_variance, frechet_distance, gbc, h_score, joint_variance, leep, logme, nce, transrate
+from ..images.loaders import dataloaders
+from ..images.sets import ImageSet
+from .scores import (class_variance, frechet_distance, gbc, h_score, joint_variance,
+                                    leep, logme, nce, transrate)
 
 # %% ../../nbs/41_transfer.predictors.ipynb #dbb8ee5f
 @dataclass(frozen=True, eq=False)
@@ -37,30 +39,67 @@ class Seen:
 class Predictor:
     "A guess at how well a transfer will go"
     guess:Callable[[Seen],float] # Higher promises more
+    does:str # What it measures, in a line
     needs:tuple[str,...]=() # Fields of `Seen` beside features and labels
 
 # %% ../../nbs/41_transfer.predictors.ipynb #6eea49a2
 RANDOM = "random weights" # What a table calls the source that has seen nothing
 HEAD, SOURCE, IMAGES = ("probabilities",), ("source_features", "source_labels"), ("images", "source_images")
 PREDICTORS = dict(
-    logme=Predictor(lambda seen: logme(seen.features, seen.labels)),
-    leep=Predictor(lambda seen: leep(seen.probabilities, seen.labels), HEAD),
-    nce=Predictor(lambda seen: nce(seen.probabilities, seen.labels), HEAD),
-    h_score=Predictor(lambda seen: h_score(seen.features, seen.labels)),
-    gbc=Predictor(lambda seen: gbc(seen.features, seen.labels)),
-    transrate=Predictor(lambda seen: transrate(seen.features, seen.labels)),
-    variance_share=Predictor(lambda seen: class_variance(seen.features, seen.labels)["share"]),
-    source_variance=Predictor(lambda seen: class_variance(seen.source_features, seen.source_labels)["total"], SOURCE),
-    source_share=Predictor(lambda seen: class_variance(seen.source_features, seen.source_labels)["share"], SOURCE),
-    domain_share=Predictor(lambda seen: -joint_variance(seen.features, seen.labels, seen.source_features, seen.source_labels)["domain"], SOURCE),
-    frechet=Predictor(lambda seen: -frechet_distance(seen.features, seen.source_features), SOURCE),
-    mhd=Predictor(lambda seen: -_class_distances(seen, "mean").mean(), SOURCE),
-    mhd_nearest=Predictor(lambda seen: -_class_distances(seen, "mean").min(0).mean(), SOURCE),
-    hausdorff=Predictor(lambda seen: -_class_distances(seen, "max").mean(), SOURCE),
-    pixel_mhd=Predictor(lambda seen: -_pixel_distances(seen).mean(), IMAGES),
-    pixel_mhd_nearest=Predictor(lambda seen: -_pixel_distances(seen).min(0).mean(), IMAGES),
-    pixel_source_variance=Predictor(lambda seen: _pixel_variance(seen.source_images)["total"], IMAGES),
-    pixel_source_share=Predictor(lambda seen: _pixel_variance(seen.source_images)["share"], IMAGES))
+    logme=Predictor(
+        lambda seen: logme(seen.features, seen.labels),
+        "log evidence of a Bayesian regression from features to labels (You et al. 2021)"),
+    leep=Predictor(
+        lambda seen: leep(seen.probabilities, seen.labels),
+        "log-likelihood of labels by way of all source classes (Nguyen et al. 2020)", HEAD),
+    nce=Predictor(
+        lambda seen: nce(seen.probabilities, seen.labels),
+        "minus the entropy of labels given the likeliest source class (Tran et al. 2019)", HEAD),
+    h_score=Predictor(
+        lambda seen: h_score(seen.features, seen.labels),
+        "share of the covariance that class means explain, regularised (Ibrahim et al. 2021)"),
+    gbc=Predictor(
+        lambda seen: gbc(seen.features, seen.labels),
+        "minus the overlap of classes as Gaussians (Pándy et al. 2022)"),
+    transrate=Predictor(
+        lambda seen: transrate(seen.features, seen.labels),
+        "bits that coding all features costs beyond coding each class (Huang et al. 2022)"),
+    variance_share=Predictor(
+        lambda seen: class_variance(seen.features, seen.labels)["share"],
+        "share of the target's variance that lies between its classes"),
+    source_variance=Predictor(
+        lambda seen: class_variance(seen.source_features, seen.source_labels)["total"],
+        "variance of the source's own features", SOURCE),
+    source_share=Predictor(
+        lambda seen: class_variance(seen.source_features, seen.source_labels)["share"],
+        "share of the source's variance that lies between its classes", SOURCE),
+    domain_share=Predictor(
+        lambda seen: -joint_variance(seen.features, seen.labels, seen.source_features, seen.source_labels)["domain"],
+        "minus the share of the joint variance that lies between source and target", SOURCE),
+    frechet=Predictor(
+        lambda seen: -frechet_distance(seen.features, seen.source_features),
+        "minus the Fréchet distance of features as Gaussians (Heusel et al. 2017)", SOURCE),
+    mhd=Predictor(
+        lambda seen: -_class_distances(seen, "mean").mean(),
+        "minus the modified Hausdorff distance of classes (Dubuisson & Jain 1994), the mean of all pairs", SOURCE),
+    mhd_nearest=Predictor(
+        lambda seen: -_class_distances(seen, "mean").min(0).mean(),
+        "minus the modified Hausdorff distance of each target class to its nearest source class", SOURCE),
+    hausdorff=Predictor(
+        lambda seen: -_class_distances(seen, "max").mean(),
+        "minus the classic Hausdorff distance of classes, the mean of all pairs", SOURCE),
+    pixel_mhd=Predictor(
+        lambda seen: -_pixel_distances(seen).mean(),
+        "mhd between pixels at 224 px, as the thesis measures it", IMAGES),
+    pixel_mhd_nearest=Predictor(
+        lambda seen: -_pixel_distances(seen).min(0).mean(),
+        "mhd_nearest between pixels at 224 px", IMAGES),
+    pixel_source_variance=Predictor(
+        lambda seen: _pixel_variance(seen.source_images)["total"],
+        "variance of the source's pixels at 224 px", IMAGES),
+    pixel_source_share=Predictor(
+        lambda seen: _pixel_variance(seen.source_images)["share"],
+        "share of the variance of the source's pixels that lies between its classes", IMAGES))
 
 # %% ../../nbs/41_transfer.predictors.ipynb #ae771b5f
 def _class_distances(
@@ -68,15 +107,24 @@ def _class_distances(
     rule:str # A name in `POINT_RULES`: "mean" is the modified distance, "max" the classic one
 )->np.ndarray: # Source classes × target classes
     "Hausdorff distances between the classes of source and target"
-    def by_class(features, labels): return {str(c): features[labels == c] for c in np.unique(labels)}
-    return hausdorff_matrix(by_class(seen.source_features, seen.source_labels), by_class(seen.features, seen.labels), rule).to_numpy()
+    sources = _by_class(seen.source_features, seen.source_labels)
+    targets = _by_class(seen.features, seen.labels)
+    return hausdorff_matrix(sources, targets, rule).to_numpy()
+
+# %% ../../nbs/41_transfer.predictors.ipynb #143e3274
+def _by_class(
+    features:np.ndarray, # N × D
+    labels:np.ndarray # N
+)->dict[str,np.ndarray]: # Class → its features
+    "The features of each class"
+    return {str(c): features[labels == c] for c in np.unique(labels)}
 
 # %% ../../nbs/41_transfer.predictors.ipynb #b7f24b77
 @lru_cache(maxsize=2)
 def _pixel_distances(
     seen:Seen # With the images of source and target
 )->np.ndarray: # Source classes × target classes
-    "Modified Hausdorff distances between the classes, in the components that hold 95 % of the variance of pixels at 224 px"
+    "Modified Hausdorff distances between the classes, in the components that hold 95 % of the variance at 224 px"
     return distance_matrix(class_distances(seen.source_images, seen.images, 0.95)).to_numpy()
 
 # %% ../../nbs/41_transfer.predictors.ipynb #c58e3af5
@@ -91,8 +139,11 @@ def score(
     seen:Seen # By a source, in a target
 )->dict[str,float]: # By name; higher promises better transfer
     "The guess of every predictor that has what it needs"
-    return {name: float(predictor.guess(seen)) for name, predictor in PREDICTORS.items()
-            if all(getattr(seen, field) is not None for field in predictor.needs)}
+    guesses = {}
+    for name, predictor in PREDICTORS.items():
+        if all(getattr(seen, field) is not None for field in predictor.needs):
+            guesses[name] = float(predictor.guess(seen))
+    return guesses
 
 # %% ../../nbs/41_transfer.predictors.ipynb #a1d4dfff
 def see(
@@ -105,7 +156,9 @@ def see(
     "What a source network sees in a target, and in its own images"
     features, probabilities = _forward(source, target, size)
     seen = Seen(features, target.labels.numpy(), probabilities if has_head else None)
-    return seen if own is None else replace(seen, source_features=_forward(source, own, size)[0], source_labels=own.labels.numpy(), images=target, source_images=own)
+    if own is None: return seen
+    inside, _ = _forward(source, own, size)
+    return replace(seen, source_features=inside, source_labels=own.labels.numpy(), images=target, source_images=own)
 
 # %% ../../nbs/41_transfer.predictors.ipynb #945c5b6f
 @torch.no_grad()
@@ -117,7 +170,18 @@ def _forward(
     "A forward pass without augmentation"
     device = next(source.model.parameters()).device
     loader = dataloaders(images, images, size, min(64, len(images)), device).valid
+    body, head = source.model[0], source.model[1]
     source.model.eval()
-    maps = [source.model[0](x) for x, _ in loader]
-    pooled = torch.cat([m.flatten(2).mean(2) if m.ndim == 4 else m.mean(1) if m.ndim == 3 else m for m in maps])   # a map, tokens, or pooled already
-    return pooled.float().cpu().numpy(), torch.cat([source.model[1](m) for m in maps]).softmax(1).cpu().numpy()
+    maps = [body(x) for x, _ in loader]
+    features = torch.cat([_pooled(output) for output in maps])
+    probabilities = torch.cat([head(output) for output in maps]).softmax(1)
+    return features.float().cpu().numpy(), probabilities.cpu().numpy()
+
+# %% ../../nbs/41_transfer.predictors.ipynb #7089af45
+def _pooled(
+    output:torch.Tensor # Of a body: maps, tokens, or pooled already
+)->torch.Tensor: # Images × channels
+    "The mean over positions"
+    if output.ndim == 4: return output.flatten(2).mean(2)
+    if output.ndim == 3: return output.mean(1)
+    return output
