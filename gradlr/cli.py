@@ -163,30 +163,9 @@ def _advise(
     args:argparse.Namespace # target, source, network, size, data, json
 )->int: # Exit code
     "Say which source to start from and how fast each layer should learn, from forward passes and a short probe"
-    begin = time.perf_counter()
-    from fastai.torch_core import set_seed
-    from gradlr.advice import EVIDENCE, PER_CLASS, evidence_in_words, rank_sources, suggest_lrs
-    from gradlr.rates.learners import target_learner
-    from gradlr.images.drawing import training_images
-    from gradlr.images.loaders import dataloaders
-    target = training_images(args.target, args.size or 224, folder=args.data, per_class=PER_CLASS)
-    size = args.size or min(224, *target.images.shape[-2:])
-    ranked = rank_sources({source: source for source in args.source}, target, args.network, size)
-    best = ranked.index[0]
-    set_seed(0)                                                               # the new head and the order of images, whatever came before
-    learn = target_learner(dataloaders(target, target, size, min(16, len(target))), best, args.network)
-    rates, gradual = suggest_lrs(learn), EVIDENCE["rates"]
-    seconds = round(time.perf_counter() - begin, 1)
-    if args.json:
-        print(json.dumps(dict(target=args.target, network=args.network, size=size, sources=ranked.reset_index().to_dict("records"), start_from=best,
-                              strategy=rates.strategy, head_lr=rates.head_lr, slice=f"slice({rates.head_lr:g})", weight=gradual["weight"], weight_lr=gradual["weight_lr"], evidence=EVIDENCE, seconds=seconds)))
-        return 0
-    print(f"{args.target}: {len(target)} images of {len(target.classes)} classes at {size} px; {args.network}")
-    print(ranked.assign(first=[f"{100*share:.0f} %" for share in ranked["first"]]).round(3).to_string())
-    print(f"start from: {best}, ahead in {100*ranked.loc[best, 'first']:.0f} % of random halves of the images")
-    print(f"rates:      learn.fit_one_cycle(4, slice({rates.head_lr:g}))    # the body from {rates.head_lr/10:g}, the head at {rates.head_lr:g}\n"
-          f"as weights: learn.fit_gradual(4, head_lr={gradual['weight_lr']:g}, weight={gradual['weight']:g})    # would give up {gradual['gradual']} % of the loss, not {gradual['lost']}")
-    print("\n".join(["based on:", *(f"  {line}" for line in evidence_in_words())]) + f"\n{seconds} s")
+    from gradlr.advice import advise
+    advice = advise(args.target, {source: source for source in args.source}, args.network, args.size, args.data)
+    print(json.dumps(advice.as_dict()) if args.json else advice)
     return 0
 
 # %% ../nbs/80_cli.ipynb #1d978832

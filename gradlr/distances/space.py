@@ -120,7 +120,7 @@ def fit_pca(
     largest = components.gather(1, components.abs().argmax(1, keepdim=True))
     return PCA(mean, components*largest.sign(), variances, total)
 
-# %% ../../nbs/30_distances.space.ipynb #4d7befb0
+# %% ../../nbs/30_distances.space.ipynb #8c1f438f
 def _check_components(
     n_components:int|float, # As in `fit_pca`
     n:int, # Images
@@ -173,7 +173,7 @@ def _largest(
     values, vectors = (torch.from_numpy(found[::-1].copy()).to(matrix) for found in (values, vectors.T))
     return values.clamp(min=0), vectors
 
-# %% ../../nbs/30_distances.space.ipynb #eca5393e
+# %% ../../nbs/30_distances.space.ipynb #af8568c3
 def _directions(
     vectors:torch.Tensor, # Components × images, eigenvectors of the products between images
     features:torch.Tensor, # Images × features

@@ -214,14 +214,14 @@ def frechet_distance(
     cross = np.sqrt(np.maximum(eigh(root @ cov_b @ root, eigvals_only=True), 0)).sum()
     return float(((a.mean(0) - b.mean(0))**2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2*cross)
 
-# %% ../../nbs/40_transfer.scores.ipynb #c1848dcc
+# %% ../../nbs/40_transfer.scores.ipynb #789f8deb
 def _covariance(
     features:np.ndarray # N × D
 )->np.ndarray: # D × D, also where D is 1
     "Covariance, unbiased"
     return np.atleast_2d(np.cov(features, rowvar=False))
 
-# %% ../../nbs/40_transfer.scores.ipynb #e0192dd4
+# %% ../../nbs/40_transfer.scores.ipynb #ed6cb526
 def _shrunk_covariance(
     features:np.ndarray # N × D
 )->np.ndarray: # D × D
