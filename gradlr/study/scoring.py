@@ -6,6 +6,7 @@
 __all__ = ['score_experiments']
 
 # %% ../../nbs/59_study.scoring.ipynb #13786ea0
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,61 +16,118 @@ from fastai.torch_core import set_seed
 from safetensors.torch import load_file
 from tqdm.auto import tqdm
 
-from ..images.sets import ImageSet
 from ..images.loaders import dataloaders
+from ..images.sets import ImageSet
+from ..rates.finder import find_lrs
+from ..rates.layers import layer_groups
+from ..rates.learners import set_grain, source_learner, target_learner
 from ..rates.schedules import gradual_lrs
 from ..rates.strategies import slice_factors
-from ..rates.layers import layer_groups
-from ..rates.finder import find_lrs
-from ..rates.learners import set_grain, source_learner, target_learner
 from ..rates.training import relative_gradient_norms
-from ..transfer.predictors import RANDOM, Seen, score, see
+from .folder import StudyFolder
 from .plan import Run
-from .folder import StudyFolder, read_records
 from .worker import drawn_parts
+from ..transfer.predictors import RANDOM, Seen, score, see
 
 # %% ../../nbs/59_study.scoring.ipynb #dcd34f87
 def score_experiments(
     folder:str|Path # Of a study, with its samples and the weights of its sources
-)->pd.DataFrame: # A row a source and target: every predictor's guess, the relative gradient norm of each layer group, and what the finder suggests for four ways to fine-tune
+)->pd.DataFrame: # A row a source and target, with what `_score_pair` finds; then a row a target, of random weights
     "What predictors say of the experiments of a study, before any of them is trained; and of random weights"
-    folder, rows = Path(folder).absolute(), []
-    records = [record for record in read_records(folder) if record["state"] == "done"]
-    pairs = {(r["run"]["source"], r["run"]["sample"]): Run(**r["run"]) for r in records if r["run"]["source"]}
-    sources = {r["run"]["sample"]: r for r in records if "weights_sha256" in r}
-    bar = tqdm(total=len(pairs), desc="scoring", delay=2, leave=False)
-    for name, record in sources.items():
-        run = Run(**record["run"])
-        own = drawn_parts(folder, run.data)
-        learn = source_learner(dataloaders(*own, size=run.size, batch_size=run.batch_size), run.network)
-        learn.model.load_state_dict(load_file(StudyFolder(folder).weights(record["weights_sha256"])))
-        inside = see(learn, own[0], size=run.size)
-        for (source, target), pair in pairs.items():
-            if source != name: continue
-            rows.append(dict(source=source, target=target) | _score_pair(learn, inside, own[0], drawn_parts(folder, pair.data), pair))
-            bar.update()
-    for target, pair in {target: pair for (_, target), pair in pairs.items()}.items():
-        set_seed(0)
-        parts = drawn_parts(folder, pair.data)
-        learn = target_learner(dataloaders(*parts, size=pair.size, batch_size=pair.batch_size), None, pair.network)
-        rows.append(dict(source=RANDOM, target=target) | score(see(learn, parts[0], size=pair.size, has_head=False)))
+    folder = StudyFolder(folder)
+    records = [record for record in folder.records() if record["state"] == "done"]
+    runs = [Run(**record["run"]) for record in records]
+    pairs = {(run.source, run.sample): run for run in runs if run.source}
+    trained = {run.sample: record for run, record in zip(runs, records) if "weights_sha256" in record}
+    rows = []
+    with tqdm(total=len(pairs), desc="scoring", delay=2, leave=False) as bar:
+        for name, record in trained.items():
+            source = _source(folder, record)
+            for target, run in _targets_of(name, pairs).items():
+                found = _score_pair(source, run, drawn_parts(folder.path, run.data))
+                rows.append(dict(source=name, target=target) | found)
+                bar.update()
+    targets = {target: run for (_, target), run in pairs.items()}
+    for target, run in targets.items():
+        found = _score_random(run, drawn_parts(folder.path, run.data))
+        rows.append(dict(source=RANDOM, target=target) | found)
     return pd.DataFrame(rows)
+
+# %% ../../nbs/59_study.scoring.ipynb #56b03fe4
+def _targets_of(
+    source:str, # Name of a source
+    pairs:dict[tuple[str,str],Run] # Source and target → a run
+)->dict[str,Run]: # Target → a run
+    "Where a study goes from a source"
+    return {target: run for (start, target), run in pairs.items() if start == source}
+
+# %% ../../nbs/59_study.scoring.ipynb #be5478e6
+@dataclass(frozen=True, eq=False)
+class _Source:
+    "A source of a study"
+    learn:Learner # With its own head
+    inside:Seen # What it sees in its own images
+    own:ImageSet # These images
+
+# %% ../../nbs/59_study.scoring.ipynb #71d573f4
+def _source(
+    folder:StudyFolder, # With the source's sample and weights
+    record:dict # Of its training
+)->_Source:
+    "A source as it was after its training"
+    run = Run(**record["run"])
+    parts = drawn_parts(folder.path, run.data)
+    learn = source_learner(dataloaders(*parts, size=run.size, batch_size=run.batch_size), run.network)
+    learn.model.load_state_dict(load_file(folder.weights(record["weights_sha256"])))
+    return _Source(learn, see(learn, parts[0], size=run.size), parts[0])
 
 # %% ../../nbs/59_study.scoring.ipynb #d0d44880
 def _score_pair(
-    source:Learner, # With its own head
-    inside:Seen, # What it sees in its own images
-    own:ImageSet, # These images
-    target:tuple[ImageSet,ImageSet], # Training and validation part of the target
-    run:Run # Any from the one to the other
-)->dict[str,float]: # By name
-    "Predictors and gradients of one source and target"
-    seen = see(source, target[0], size=run.size)
-    whole = Seen(seen.features, seen.labels, seen.probabilities, inside.features, inside.labels, target[0], own)
-    set_seed(0)                                                               # the new head, and which images come first
-    learn = target_learner(dataloaders(*target, size=run.size, batch_size=run.batch_size), source, run.network)
+    source:_Source, # Where a run starts
+    run:Run, # Any from the one to the other
+    target:tuple[ImageSet,ImageSet] # Training and validation part of the target
+)->dict[str,float]: # Predictors by name, `gradient GROUP`, `valley WAY`
+    "Predictors, gradients and finder of one source and target"
+    seen = see(source.learn, target[0], size=run.size)
+    whole = Seen(seen.features, seen.labels, seen.probabilities,
+                 source.inside.features, source.inside.labels, target[0], source.own)
+    # The new head, and which images come first
+    set_seed(0)
+    dls = dataloaders(*target, size=run.size, batch_size=run.batch_size)
+    learn = target_learner(dls, source.learn, run.network)
     n = set_grain(learn, run.grain)
-    names = layer_groups(learn.model, run.grain, learn.splitter)
-    norms = {f"gradient {group}": norm for group, norm in zip(names, relative_gradient_norms(learn))}
-    shares = {"uniform": np.ones(n), "fastai_slice": slice_factors(n)(0.)} | {f"weight {weight:g}": gradual_lrs(1., weight, n) for weight in (0.5, 0.3)}
-    return score(whole) | norms | {f"valley {way}": find_lrs(learn, share, steps=30)[1].get("valley") for way, share in shares.items()}
+    return score(whole) | _gradients(learn, run.grain) | _valleys(learn, n)
+
+# %% ../../nbs/59_study.scoring.ipynb #f1dcb431
+def _gradients(
+    learn:Learner, # Cut into layer groups
+    grain:str # How: a name in `GRAINS`
+)->dict[str,float]: # `gradient GROUP` → relative norm
+    "Relative gradient norms of the layer groups"
+    groups = layer_groups(learn.model, grain, learn.splitter)
+    return {f"gradient {group}": norm for group, norm in zip(groups, relative_gradient_norms(learn))}
+
+# %% ../../nbs/59_study.scoring.ipynb #9c95d783
+def _valleys(
+    learn:Learner, # Cut into layer groups
+    n:int # How many
+)->dict[str,float|None]: # `valley WAY` → rate of the head
+    "What the learning-rate finder suggests for four ways to fine-tune"
+    shares = {"uniform": np.ones(n), "fastai_slice": slice_factors(n)(0.),
+              "weight 0.5": gradual_lrs(1., 0.5, n), "weight 0.3": gradual_lrs(1., 0.3, n)}
+    valleys = {}
+    for way, share in shares.items():
+        _, suggested = find_lrs(learn, share, steps=30)
+        valleys[f"valley {way}"] = suggested.get("valley")
+    return valleys
+
+# %% ../../nbs/59_study.scoring.ipynb #155d6acd
+def _score_random(
+    run:Run, # Any to the target
+    target:tuple[ImageSet,ImageSet] # Training and validation part
+)->dict[str,float]: # By name
+    "Predictors that need no source, of random weights"
+    set_seed(0)
+    dls = dataloaders(*target, size=run.size, batch_size=run.batch_size)
+    learn = target_learner(dls, None, run.network)
+    return score(see(learn, target[0], size=run.size, has_head=False))
