@@ -53,7 +53,7 @@ def score_experiments(
         rows.append(dict(source=RANDOM, target=target) | found)
     return pd.DataFrame(rows)
 
-# %% ../../nbs/59_study.scoring.ipynb #56b03fe4
+# %% ../../nbs/59_study.scoring.ipynb #f85b3275
 def _targets_of(
     source:str, # Name of a source
     pairs:dict[tuple[str,str],Run] # Source and target → a run
@@ -61,7 +61,7 @@ def _targets_of(
     "Where a study goes from a source"
     return {target: run for (start, target), run in pairs.items() if start == source}
 
-# %% ../../nbs/59_study.scoring.ipynb #be5478e6
+# %% ../../nbs/59_study.scoring.ipynb #393d6b55
 @dataclass(frozen=True, eq=False)
 class _Source:
     "A source of a study"
@@ -69,7 +69,7 @@ class _Source:
     inside:Seen # What it sees in its own images
     own:ImageSet # These images
 
-# %% ../../nbs/59_study.scoring.ipynb #71d573f4
+# %% ../../nbs/59_study.scoring.ipynb #21a02793
 def _source(
     folder:StudyFolder, # With the source's sample and weights
     record:dict # Of its training
@@ -98,7 +98,7 @@ def _score_pair(
     n = set_grain(learn, run.grain)
     return score(whole) | _gradients(learn, run.grain) | _valleys(learn, n)
 
-# %% ../../nbs/59_study.scoring.ipynb #f1dcb431
+# %% ../../nbs/59_study.scoring.ipynb #3f1ef72d
 def _gradients(
     learn:Learner, # Cut into layer groups
     grain:str # How: a name in `GRAINS`
@@ -107,7 +107,7 @@ def _gradients(
     groups = layer_groups(learn.model, grain, learn.splitter)
     return {f"gradient {group}": norm for group, norm in zip(groups, relative_gradient_norms(learn))}
 
-# %% ../../nbs/59_study.scoring.ipynb #9c95d783
+# %% ../../nbs/59_study.scoring.ipynb #d0ce60c3
 def _valleys(
     learn:Learner, # Cut into layer groups
     n:int # How many
@@ -121,7 +121,7 @@ def _valleys(
         valleys[f"valley {way}"] = suggested.get("valley")
     return valleys
 
-# %% ../../nbs/59_study.scoring.ipynb #155d6acd
+# %% ../../nbs/59_study.scoring.ipynb #f843f6a1
 def _score_random(
     run:Run, # Any to the target
     target:tuple[ImageSet,ImageSet] # Training and validation part
