@@ -1,4 +1,4 @@
-"Principal components of images at 224 px: gradlr's native space beside scikit-learn on the resized pixels, each in its own process"
+"Principal components of images at 224 px: gradlr's native space beside scikit-learn on resized pixels, a process each"
 import statistics
 import warnings
 from dataclasses import replace
@@ -9,12 +9,12 @@ from sklearn.decomposition import PCA, IncrementalPCA
 from torch.nn.functional import interpolate
 
 warnings.simplefilter("ignore", FutureWarning)
-from gradlr.errors import InputError
 from gradlr.distances.space import ResizedSpace, fit_pca
-from gradlr.images.samples import SAMPLES
-from gradlr.images.sets import ImageSet
+from gradlr.errors import InputError
 from gradlr.images.datasets import load_images
 from gradlr.images.drawing import load_sample
+from gradlr.images.samples import SAMPLES
+from gradlr.images.sets import ImageSet
 from measuring import about_the_machine, in_fresh_process, measured
 
 SIZE, COMPONENTS, BATCH = 224, 148, 600
@@ -22,8 +22,8 @@ SIZE, COMPONENTS, BATCH = 224, 148, 600
 def pixels()->np.ndarray:
     "4,800 images of the study in their native size; tiles of photographs where there are none"
     try:
-        parts = [load_sample(sample)[0] for sample in (replace(SAMPLES["cifar01"], train=600, valid=600), SAMPLES["cifar02"])]
-        return torch.cat([part.images for part in parts]).numpy()
+        samples = replace(SAMPLES["cifar01"], train=600, valid=600), SAMPLES["cifar02"]
+        return torch.cat([load_sample(sample)[0].images for sample in samples]).numpy()
     except InputError as e:
         print(f"no CIFAR-10, so scikit-image's photographs in tiles: {e}")
         return load_images("photos").images.numpy()
@@ -74,8 +74,9 @@ def spread(values:list[float], form:str)->str:
 def compare()->None:
     "Run all, print a table"
     images = pixels()
-    print(f"{len(images)} images of {images.shape[-1]} px resized to {SIZE} px, {COMPONENTS} components, {torch.get_num_threads()} threads; "
-          "time from native pixels, memory added to that of the loaded images, error of the variances against float64", flush=True)
+    print(f"{len(images)} images of {images.shape[-1]} px resized to {SIZE} px, {COMPONENTS} components, "
+          f"{torch.get_num_threads()} threads; time from native pixels, memory added to that of the loaded images, "
+          "error of the variances against float64", flush=True)
     results = {}
     for name, (_, repeats) in CONTENDERS.items():
         results[name] = [in_fresh_process(contend, name, images) for _ in range(repeats)]
@@ -86,8 +87,8 @@ def compare()->None:
     for name, runs in results.items():
         seconds, megabytes = ([r[k] for r in runs] for k in (0, 1))
         error = max(float(np.abs(r[2]/reference - 1).max()) for r in runs)
-        print(f"{name:16}{len(runs):4}  {spread(seconds, '.2f'):24}{spread(megabytes, '.0f'):22}{statistics.median(seconds)/own[0]:8.1f}"
-              f"{statistics.median(megabytes)/own[1]:10.1f}{error:10.1e}")
+        print(f"{name:16}{len(runs):4}  {spread(seconds, '.2f'):24}{spread(megabytes, '.0f'):22}"
+              f"{statistics.median(seconds)/own[0]:8.1f}{statistics.median(megabytes)/own[1]:10.1f}{error:10.1e}")
 
 if __name__ == "__main__":
     print(about_the_machine())

@@ -1,6 +1,5 @@
-"Modified Hausdorff distances: gradlr beside named peers on the class pairs of a study, alternating, and one pair of large sets"
+"Modified Hausdorff distances: gradlr beside named peers on a study's pairs of classes, and one pair of large sets"
 import statistics
-import time
 import warnings
 from functools import partial
 
@@ -14,17 +13,17 @@ try: import faiss
 except ImportError: faiss = None
 
 warnings.simplefilter("ignore", FutureWarning)
-from gradlr.errors import InputError
 from gradlr.distances.hausdorff import hausdorff_matrix, modified_hausdorff
 from gradlr.distances.space import ResizedSpace, fit_pca
-from gradlr.images.samples import SAMPLES
+from gradlr.errors import InputError
 from gradlr.images.drawing import load_sample
-from measuring import about_the_machine, in_fresh_process, measured
+from gradlr.images.samples import SAMPLES
+from measuring import about_the_machine, alternating, in_fresh_process, measured
 
-DIMENSIONS, ROUNDS, SIDE, LARGE = 148, 7, 2048, 50_000
+DIMENSIONS, ROUNDS, SIDE, LARGE = 148, 6, 2048, 50_000
 
 def clouds()->list[list[torch.Tensor]]:
-    "Coordinates of the classes, 4 of the source × 2,400 points and 4 of the target × 600; random ones where there are no images"
+    "Coordinates of the classes: 4 of the source × 2,400 points, 4 of the target × 600; random without images"
     try: sets = [load_sample(SAMPLES[name])[0] for name in ("cifar01", "cifar02")]
     except InputError as e:
         print(f"no CIFAR-10, so normal random points: {e}")
@@ -80,36 +79,27 @@ PAIRS = {"gradlr by pairs": modified_hausdorff, "scipy cdist": by_scipy, "sklear
 if faiss: PAIRS["faiss IndexFlatL2"] = both_ways(by_faiss)
 CONTENDERS = {"gradlr": by_gradlr, **{name: pair_by_pair(distance) for name, distance in PAIRS.items()}}
 
-def timed(work)->tuple:
-    "Seconds of the work, and its result; the pause lets the threads of other libraries come to rest"
-    time.sleep(0.3)
-    begin = time.perf_counter()
-    result = work()
-    return time.perf_counter() - begin, result
-
 def compare()->None:
     "Alternate all, print a table"
     if not faiss: print("faiss is left out: pip install faiss-cpu")
     source, target = clouds()
     left, right, product = (torch.rand(SIDE, SIDE) for _ in range(3))
-    works = {**{name: partial(work, source, target) for name, work in CONTENDERS.items()}, "product": partial(torch.mm, left, right, out=product)}
-    seconds, matrices = {name: [] for name in works}, {}
-    for _ in range(ROUNDS):
-        for name, work in works.items():
-            spent, matrices[name] = timed(work)
-            seconds[name].append(spent)
-    seconds = {name: s[1:] for name, s in seconds.items()}                  # the first of each warms up
+    works = {name: partial(work, source, target) for name, work in CONTENDERS.items()}
+    works["product"] = partial(torch.mm, left, right, out=product)
+    seconds, matrices = alternating(works, ROUNDS, rest=0.3)
     middle = {name: statistics.median(s) for name, s in seconds.items()}
-    rate = 2*SIDE**3/middle["product"]
+    products = seconds["product"]
+    rate, slowest, fastest = (2*SIDE**3/spent for spent in (middle["product"], max(products), min(products)))
     points = [len(clouds[0]) for clouds in (source, target)]
     work = 16*2*points[0]*points[1]*DIMENSIONS
-    print(f"16 pairs of {points[0]} and {points[1]} points in {DIMENSIONS} dimensions, {torch.get_num_threads()} threads; {ROUNDS - 1} rounds; "
-          f"matrix product {rate/1e9:.0f} ({2*SIDE**3/max(seconds['product'])/1e9:.0f} to {2*SIDE**3/min(seconds['product'])/1e9:.0f}) GFLOP/s")
+    print(f"16 pairs of {points[0]} and {points[1]} points in {DIMENSIONS} dimensions, "
+          f"{torch.get_num_threads()} threads; {ROUNDS} rounds; matrix product {rate/1e9:.0f} ({slowest/1e9:.0f} to {fastest/1e9:.0f}) GFLOP/s")
     print(f"{'':20}{'milliseconds':26}{'× gradlr':>9}{'of product':>12}{'difference':>12}")
     for name in CONTENDERS:
         told = f"{1e3*middle[name]:.1f} ({1e3*min(seconds[name]):.1f} to {1e3*max(seconds[name]):.1f})"
         difference = np.abs(matrices[name]/matrices["scipy cdist"] - 1).max()
-        print(f"{name:20}{told:26}{middle[name]/middle['gradlr']:9.2f}{work/middle[name]/rate:12.2f}{difference:12.1e}", flush=True)
+        print(f"{name:20}{told:26}{middle[name]/middle['gradlr']:9.2f}{work/middle[name]/rate:12.2f}{difference:12.1e}",
+              flush=True)
 
 def large()->tuple[float,float]:
     "Seconds and MB added for two large random sets"
@@ -121,5 +111,5 @@ if __name__ == "__main__":
     print(about_the_machine())
     compare()
     spent, added = in_fresh_process(large)
-    print(f"gradlr, {LARGE:,} × {LARGE:,} points: {spent:.1f} s, {2*LARGE**2*DIMENSIONS/spent/1e9:.0f} GFLOP/s, {added:.0f} MB added to the inputs, "
-          f"{'within' if added <= 1000 else 'more than'} 1 GB")
+    print(f"gradlr, {LARGE:,} × {LARGE:,} points: {spent:.1f} s, {2*LARGE**2*DIMENSIONS/spent/1e9:.0f} GFLOP/s, "
+          f"{added:.0f} MB added to the inputs, {'within' if added <= 1000 else 'more than'} 1 GB")

@@ -2,6 +2,7 @@
 import math
 from dataclasses import replace
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ import pandas as pd
 import pytest
 import torch
 from conftest import data_folder
-from gradlr.distances.hausdorff import COMBINATIONS, POINT_RULES, class_distances, directed_hausdorff, distance_matrix, hausdorff, nearest_distances, variants
+from gradlr.distances.classes import class_distances, distance_matrix
+from gradlr.distances.hausdorff import (COMBINATIONS, POINT_RULES, directed_hausdorff, hausdorff, nearest_distances,
+                                        variants)
 from gradlr.distances.space import LINEAR_MODES, ResizedSpace, fit_pca
+from gradlr.images.drawing import load_sample
 from gradlr.images.samples import SAMPLES
 from gradlr.images.sets import ImageSet
-from gradlr.images.drawing import load_sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -24,11 +27,12 @@ from torch.nn.functional import interpolate
 settings.register_profile("distances", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("distances")
 
-real_data = pytest.mark.skipif(data_folder() is None, reason="GRADLR_DATA names no folder with EMNIST/raw and cifar10")
+NO_DATA = "GRADLR_DATA names no folder with EMNIST/raw and cifar10"
+real_data = pytest.mark.skipif(data_folder() is None, reason=NO_DATA)
 PRINTED = Path(__file__).parents[1]/"data"/"results"/"distances"/"printed.csv"
 VARIANTS = list(variants().itertuples(index=False, name=None))
 DTYPES = st.sampled_from((np.float64, np.float32))
-ERRORS = {np.float64: 1e-9, np.float32: 1e-4}                                   # of a distance, relative to the reach of the points
+ERRORS = {np.float64: 1e-9, np.float32: 1e-4} # Of a distance, relative to the reach of the points
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
@@ -60,23 +64,28 @@ def reach(*sets:np.ndarray)->float:
     together = np.concatenate(sets).astype(np.float64)
     return float(np.linalg.norm(together - together.mean(0), axis=1).max())
 
+def error_of(a:np.ndarray, b:np.ndarray)->float:
+    "How much a distance of two sets may be off"
+    return ERRORS[a.dtype.type]*reach(a, b)
+
 def moved(a:np.ndarray, b:np.ndarray, how)->tuple[np.ndarray,np.ndarray,float]:
     "Both sets moved, and how much their distances may change: the error of a distance, and the rounding of coordinates"
     dtype = a.dtype.type
     to = [how(x.astype(np.float64)).astype(dtype) for x in (a, b)]
     largest = max(float(np.abs(x).max()) for x in (a, b, *to))
-    return *to, ERRORS[dtype]*reach(a, b) + 4*math.sqrt(a.shape[1])*float(np.finfo(dtype).eps)*largest
+    return *to, error_of(a, b) + 4*math.sqrt(a.shape[1])*float(np.finfo(dtype).eps)*largest
 
 @given(pairs(), st.sampled_from(tuple(POINT_RULES)), st.sampled_from(("max", "min", "average")))
 def test_symmetry(sets, rule, combine):
     a, b = sets
-    assert hausdorff(a, b, rule, combine) == pytest.approx(hausdorff(b, a, rule, combine), rel=0, abs=ERRORS[a.dtype.type]*reach(a, b))
+    assert hausdorff(a, b, rule, combine) == pytest.approx(hausdorff(b, a, rule, combine), rel=0, abs=error_of(a, b))
 
 @given(pairs())
 def test_nothing_from_itself(sets):
     a, b = sets
     assert {hausdorff(x, x, rule, combine) for x in (a, b) for rule, combine in VARIANTS} == {0.}
-    assert hausdorff(a, np.concatenate([a, b]), "max", "min") == 0              # nor from a set that it is a part of
+    # Nor from a set that it is a part of
+    assert hausdorff(a, np.concatenate([a, b]), "max", "min") == 0
 
 @given(pairs(), st.integers(0, 2**32 - 1))
 def test_moves_change_no_distance(sets, seed):
@@ -86,20 +95,21 @@ def test_moves_change_no_distance(sets, seed):
     rotation = np.linalg.qr(generator.standard_normal((a.shape[1], a.shape[1])))[0]
     for how in (lambda x: x + shift, lambda x: x @ rotation):
         c, d, error = moved(a, b, how)
-        for rule, combine in VARIANTS: assert hausdorff(c, d, rule, combine) == pytest.approx(hausdorff(a, b, rule, combine), rel=0, abs=error)
+        for form in VARIANTS: assert hausdorff(c, d, *form) == pytest.approx(hausdorff(a, b, *form), rel=0, abs=error)
 
 @given(pairs())
 def test_order_of_rules_and_combinations(sets):
     a, b = sets
-    rounding = 1 + 8*np.finfo(a.dtype).eps                                      # of a mean, and of a weighted one
+    # Of a mean, and of a weighted one; and of the two directions joined in float64
+    rounding, exact = 1 + 8*np.finfo(a.dtype).eps, 1 + 1e-15
     for c, d in ((a, b), (b, a)):
         least, mean, most = (directed_hausdorff(c, d, rule) for rule in ("min", "mean", "max"))
         assert least <= mean*rounding and mean <= most*rounding
     found = {(rule, combine): hausdorff(a, b, rule, combine) for rule, combine in VARIANTS}
     for combine in COMBINATIONS:
-        least, half, three_quarters, nine_tenths, most = (found[rule, combine] for rule in ("min", "50th", "75th", "90th", "max"))
-        exact = 1 + 1e-15                                                       # of the two directions joined in float64
-        assert least <= half*exact and half <= three_quarters*exact and three_quarters <= nine_tenths*exact and nine_tenths <= most*exact
+        rising = [found[rule, combine] for rule in ("min", "50th", "75th", "90th", "max")]
+        for low, high in pairwise(rising): assert low <= high*exact
+        least, most = rising[0], rising[-1]
         assert least <= found["mean", combine]*rounding and found["mean", combine] <= most*rounding
     for rule in POINT_RULES:
         least, average, weighted, most = (found[rule, combine] for combine in ("min", "average", "weighted", "max"))
@@ -116,19 +126,24 @@ def test_nearest_is_nearest(sets):
     a, b = sets
     for found, expected in zip(nearest_distances(a, b), (plain(a, b), plain(b, a))):
         assert found.dtype == torch.as_tensor(a).dtype
-        np.testing.assert_allclose(found.double().numpy(), expected, rtol=0, atol=ERRORS[a.dtype.type]*reach(a, b))
-        np.testing.assert_allclose(found.double().numpy(), expected, rtol=1e-4, atol=8*np.finfo(a.dtype).eps*reach(a, b))  # small ones are right too
-        assert not found.numpy()[expected == 0].any()                           # a point that both sets have is at distance 0, not at rounding
+        np.testing.assert_allclose(found.double().numpy(), expected, rtol=0, atol=error_of(a, b))
+        # Small ones are right too, and a point that both sets have is at distance 0, not at rounding
+        rounding = 8*np.finfo(a.dtype).eps*reach(a, b)
+        np.testing.assert_allclose(found.double().numpy(), expected, rtol=1e-4, atol=rounding)
+        assert not found.numpy()[expected == 0].any()
 
 @given(pairs(st.just(np.float64)))
 def test_variants_are_what_the_paper_says(sets):
     a, b = sets
     there, back = sorted(plain(a, b)), sorted(plain(b, a))
-    def ranked(d, percent): return d[-(-percent*len(d)//100) - 1]               # so many percent of the points are no farther
-    rules = [lambda d: d[0], lambda d: ranked(d, 50), lambda d: ranked(d, 75), lambda d: ranked(d, 90), lambda d: d[-1], lambda d: sum(d)/len(d)]
+    def ranked(percent):
+        "The distance that so many percent of the points do not exceed"
+        return lambda d: d[-(-percent*len(d)//100) - 1]
+    rules = [min, ranked(50), ranked(75), ranked(90), max, lambda d: sum(d)/len(d)]
     joined = [min, max, lambda x, y: (x + y)/2, lambda x, y: (len(a)*x + len(b)*y)/(len(a) + len(b))]
     expected = [join(rule(there), rule(back)) for rule in rules for join in joined]
-    np.testing.assert_allclose([hausdorff(a, b, rule, combine) for rule, combine in VARIANTS], expected, rtol=0, atol=ERRORS[np.float64]*reach(a, b))
+    found = [hausdorff(a, b, *form) for form in VARIANTS]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=error_of(a, b))
 
 @given(pairs())
 def test_blocks_change_nothing(sets):
@@ -136,22 +151,24 @@ def test_blocks_change_nothing(sets):
     whole = nearest_distances(a, b, block=1024)
     for block in (1, 3, 7):
         for found, expected in zip(nearest_distances(a, b, block=block), whole):
-            np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=0, atol=ERRORS[a.dtype.type]*reach(a, b))
+            np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=0, atol=error_of(a, b))
             assert np.array_equal(found.numpy() == 0, expected.numpy() == 0)
 
 @given(pairs())
 def test_numpy_and_torch_agree(sets):
     a, b = sets
-    for x, y in ((torch.from_numpy(a), torch.from_numpy(b)), (torch.from_numpy(a), b), (np.asfortranarray(a), torch.from_numpy(np.asfortranarray(b)))):
+    by_columns = np.asfortranarray(a), torch.from_numpy(np.asfortranarray(b))
+    for x, y in ((torch.from_numpy(a), torch.from_numpy(b)), (torch.from_numpy(a), b), by_columns):
         for found, expected in zip(nearest_distances(x, y), nearest_distances(a, b)):
-            np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=0, atol=ERRORS[a.dtype.type]*reach(a, b))
+            np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=0, atol=error_of(a, b))
     assert hausdorff(torch.from_numpy(a), torch.from_numpy(b)) == hausdorff(a, b)
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8), DTYPES)
 def test_one_cloud_is_nearer_than_two(seed, dimensions, dtype):
     generator = np.random.default_rng(seed)
     one, again, other = (generator.standard_normal((100, dimensions)).astype(dtype) for _ in range(3))
-    for rule, combine in VARIANTS: assert hausdorff(one, again, rule, combine) < 0.5*hausdorff(one, other + dtype(20), rule, combine)
+    far = other + dtype(20)
+    for form in VARIANTS: assert hausdorff(one, again, *form) < 0.5*hausdorff(one, far, *form)
 
 # Components
 
@@ -164,11 +181,14 @@ def test_components_are_those_of_scikit_learn(n, width, part, seed):
     generator = np.random.default_rng(seed)
     x = generator.standard_normal((n, width))*generator.uniform(0.1, 10, width) + generator.uniform(-100, 100, width)
     every = min(n - 1, width)
-    for k in (every, max(1, int(part*every))):                                  # few of many take another path
+    # Few of many take another path
+    for k in (every, max(1, int(part*every))):
         found, expected = fit_pca(torch.from_numpy(x), k), FullPCA(k, svd_solver="full").fit(x)
-        np.testing.assert_allclose(found.variances.numpy(), expected.explained_variance_, rtol=0, atol=1e-12*expected.explained_variance_[0])
+        variances = expected.explained_variance_
+        np.testing.assert_allclose(found.variances.numpy(), variances, rtol=0, atol=1e-12*variances[0])
         np.testing.assert_allclose(found.shares.numpy(), expected.explained_variance_ratio_, rtol=0, atol=1e-12)
-    coordinates, expected = fit_pca(torch.from_numpy(x), every).transform(torch.from_numpy(x)), distances(torch.from_numpy(x))
+    coordinates = fit_pca(torch.from_numpy(x), every).transform(torch.from_numpy(x))
+    expected = distances(torch.from_numpy(x))
     np.testing.assert_allclose(distances(coordinates), expected, rtol=0, atol=1e-9*expected.max())
     np.testing.assert_allclose(coordinates.mean(0).numpy(), 0, atol=1e-12*expected.max())
 
@@ -211,7 +231,8 @@ def real_images(name:str)->ImageSet:
     "Thirty images a class of the official test part"
     return load_sample(replace(SAMPLES[name], part="test", train=30, valid=1), folder=data_folder())[0]
 
-REAL = pytest.mark.parametrize("names,size", [(("emnist02",), 224), (("cifar02",), 224), (("cifar02",), 64), (("emnist02", "cifar02"), 224)])
+SETS = [(("emnist02",), 224), (("cifar02",), 224), (("cifar02",), 64), (("emnist02", "cifar02"), 224)]
+REAL = pytest.mark.parametrize("names,size", SETS)
 
 def real_distances(x:torch.Tensor)->np.ndarray:
     "All distances between points, in float64; a matrix product, for there are many pixels"
@@ -239,18 +260,21 @@ def test_components_of_really_resized_images(names, size):
     assert found.total_variance == pytest.approx(expected.total_variance, rel=1e-6)
 
 # The pools that 600 of each class are drawn from; EMNIST's training part is not everywhere, so its test part serves
-THESIS = [("emnist01", "emnist02", dict(part="test", valid=10), (850, 1200), 0.03), ("cifar01", "cifar02", {}, (2400, 1200), 0.04)]
+THESIS = [("emnist01", "emnist02", dict(part="test", valid=10), (850, 1200), 0.03),
+          ("cifar01", "cifar02", {}, (2400, 1200), 0.04)]
 
 @real_data
 @pytest.mark.parametrize("source,target,changes,pools,error", THESIS, ids=("emnist", "cifar"))
 def test_tables_of_the_thesis(source, target, changes, pools, error):
     printed = pd.read_csv(PRINTED, dtype=dict(source=str, target=str), keep_default_na=False)
     printed = printed[printed.experiment == f"{source} → {target}"].set_index(["source", "target"]).distance
-    one, other = (load_sample(replace(SAMPLES[name], train=pool, **changes), folder=data_folder())[0] for name, pool in zip((source, target), pools))
+    samples = [replace(SAMPLES[name], train=pool, **changes) for name, pool in zip((source, target), pools)]
+    one, other = (load_sample(sample, folder=data_folder())[0] for sample in samples)
     found = class_distances(one, other, n_components=148, size=224, per_class=600, draws=5)
     mean = distance_matrix(found).stack()
     assert len(printed) == 16 and set(printed.index) == set(mean.index)
     printed = printed[mean.index]
-    relative, correlation, explained = float((mean/printed - 1).abs().mean()), float(np.corrcoef(mean, printed)[0, 1]), float(found.explained.min())
-    print(f"{source} → {target}: relative error {relative:.4f}, correlation {correlation:.4f}, explained {explained:.4f}")
+    relative, correlation = float((mean/printed - 1).abs().mean()), float(np.corrcoef(mean, printed)[0, 1])
+    explained = float(found.explained.min())
+    print(f"{source} → {target}: error {relative:.4f}, correlation {correlation:.4f}, explained {explained:.4f}")
     assert relative <= error and correlation >= 0.95 and explained >= 0.95
