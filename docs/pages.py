@@ -4,42 +4,47 @@ import json
 import re
 import shutil
 import sys
+from configparser import ConfigParser
 from inspect import signature
 from pathlib import Path, PurePosixPath
+from posixpath import dirname, normpath, relpath
 
-import yaml
+from house import NOTEBOOKS, ROOT, chapters, contents, module_of, notebooks, parts, told
 
-ROOT = Path(__file__).parents[1]
-NOTEBOOKS = ROOT/"nbs"
-MODULES = [path.stem for path in sorted((ROOT/"gradlr").glob("*.py")) if not path.stem.startswith("_") and path.stem != "all"]
-
-PATCHED = {"finetune": "fit_gradual", "strategies": "fit_strategy"} # Methods that modules give to fastai's Learner
+MODULES = [module_of(chapter) for chapter in chapters() if module_of(chapter) != "all"]
+PATCHED = {"rates.learners": "fit_gradual", "rates.training": "fit_strategy"} # Methods that modules give to fastai's Learner
 
 def page_of(path:str)->str:
-    "`analysis/01_more.ipynb` → `analysis/more`, as nbdev names its pages"
+    "`25_rates.layers.ipynb` → `rates/layers`, `analysis/search.ipynb` → `analysis/search`"
     path = PurePosixPath(path)
-    name = re.sub(r"^\d+[a-z]*_", "", path.stem)
-    return str(path.with_name("searching" if path.stem != name == "search" else name))      # Sphinx has a search page of its own
+    return str(path.parent/re.sub(r"^\d+_", "", path.stem).replace(".", "/"))
 
 def public_names()->dict[str,str]:
     "Every exported name → where the API explains it"
-    names = {name: f"gradlr.{module}.{name}" for module in MODULES for name in importlib.import_module(f"gradlr.{module}").__all__}
+    names = {name: f"gradlr.{module}.{name}"
+             for module in MODULES for name in importlib.import_module(f"gradlr.{module}").__all__}
     return names | {name: f"fastai.learner.Learner.{name}" for name in PATCHED.values()}
 
-def markdown(source:str, names:dict[str,str])->str:
+def markdown(source:str, names:dict[str,str], notebook:str="index.ipynb")->str:
     "Quarto's cross references, links to notebooks and names of the API in MyST's words"
-    source = re.sub(r"\]\(([\w./-]+\.ipynb)\)", lambda link: f"]({PurePosixPath(link[1]).with_name(page_of(link[1]).split('/')[-1])}.ipynb)", source)
+    def link(found:re.Match)->str:
+        target = page_of(normpath(f"{dirname(notebook)}/{found[1]}".removeprefix("/")))
+        return f"]({relpath(target, dirname(page_of(notebook)) or '.')}.ipynb{found[2] or ''})"
+    def code(found:re.Match)->str:
+        return f"{{py:obj}}`{found[1]} <{names[found[1]]}>`" if found[1] in names else found[0]
+    source = re.sub(r"\]\(([\w./-]+\.ipynb)(#[\w-]+)?\)", link, source)
     source = re.sub(r"^\$\$(.*?)\$\$ *\{#(eq-[\w-]+)\}", r"$$\1$$ (\2)", source, flags=re.M | re.S)
     source = re.sub(r"(?<![\w`])@(eq-[\w-]+)", r"{eq}`\1`", source)
     source = re.sub(r"(?<![\w`])@(fig-[\w-]+)", r"{numref}`\1`", source)
-    return re.sub(r"(?<![`}])`(\w+)`(?!`)", lambda code: f"{{py:obj}}`{code[1]} <{names[code[1]]}>`" if code[1] in names else code[0], source)
+    return re.sub(r"(?<![`}])`(\w+)`(?!`)", code, source)
 
 def directives(source:str)->tuple[dict,str]:
     "The `#|` lines of a cell, and what it holds beside them"
     lines = source.split("\n")
-    told = [line[2:].strip() for line in lines if line.startswith("#|")]
-    pairs = (line.partition(":")[::2] if ":" in line else (line.split()[0], "true") for line in told)
-    return {key.strip(): value.strip().strip('"') for key, value in pairs}, "\n".join(line for line in lines if not line.startswith("#|")).strip()
+    given = [line[2:].strip() for line in lines if line.startswith("#|")]
+    pairs = (line.partition(":")[::2] if ":" in line else (line.split()[0], "true") for line in given)
+    rest = "\n".join(line for line in lines if not line.startswith("#|"))
+    return {key.strip(): value.strip().strip('"') for key, value in pairs}, rest.strip()
 
 def defined(source:str)->str:
     "The public names that a cell defines, as a summary"
@@ -48,36 +53,40 @@ def defined(source:str)->str:
 
 def code_cell(cell:dict, folded:bool)->dict|None:
     "A code cell with its tags; nothing for one that is hidden"
-    told, cell["source"] = directives("".join(cell["source"]))
-    if not cell["source"] or told.keys() & {"hide", "default_exp"}: return None
+    given, cell["source"] = directives("".join(cell["source"]))
+    if not cell["source"] or given.keys() & {"hide", "default_exp"}: return None
     tags, notebook = [], {}
-    if "export" in told:
+    if "export" in given:
         tags, notebook["code_prompt_show"] = ["hide-input"], f"Code: {defined(cell['source'])}".removesuffix(": ")
-    elif told.get("echo") == "false": tags = ["remove-input"]
-    elif folded and "eval" not in told: tags, notebook["code_prompt_show"] = ["hide-input"], "Code"
+    elif given.get("echo") == "false": tags = ["remove-input"]
+    elif folded and "eval" not in given: tags, notebook["code_prompt_show"] = ["hide-input"], "Code"
     if "code_prompt_show" in notebook: notebook["code_prompt_hide"] = notebook["code_prompt_show"]
-    if "fig-cap" in told: notebook["figure"] = dict(caption=told["fig-cap"], name=told["label"])
-    if "fig-alt" in told: notebook["image"] = dict(alt=told["fig-alt"])
+    if "fig-cap" in given: notebook["figure"] = dict(caption=given["fig-cap"], name=given["label"])
+    if "fig-alt" in given: notebook["image"] = dict(alt=given["fig-alt"])
     return cell | dict(metadata=dict(tags=tags, mystnb=notebook))
 
 def page(path:Path, names:dict[str,str])->dict:
     "A notebook as Sphinx shows it: pages of findings fold their code, chapters only what they export"
-    notebook, cells = json.loads(path.read_text()), []
+    notebook, cells = json.loads(path.read_text(encoding="utf-8")), []
     folded = path.parent.name == "analysis" or path.stem in ("index", "repeat")
     for cell in notebook["cells"]:
+        source = "".join(cell["source"])
         if cell["cell_type"] == "code": cells.append(code_cell(cell, folded))
-        elif not "".join(cell["source"]).startswith("## Export"): cells.append(cell | dict(source=markdown("".join(cell["source"]), names)))
+        elif not source.startswith("## Export"):
+            cells.append(cell | dict(source=markdown(source, names, path.relative_to(NOTEBOOKS).as_posix())))
     return notebook | dict(cells=[cell for cell in cells if cell])
 
 def described(module:str, name:str, found)->list[str]:
-    "One exported name in reStructuredText: autodoc for what has a docstring, the names it holds for a table"
+    "One exported name in reStructuredText: autodoc for what has a docstring, what it holds for a table"
     if isinstance(found, type):
         arguments = list(signature(found.__init__).parameters)[1:] if "__init__" in vars(found) else []
         return [f".. autoclass:: gradlr.{module}.{name}({', '.join(arguments)})", "   :members:", ""]
     if callable(found): return [f".. autofunction:: gradlr.{module}.{name}", ""]
     if not isinstance(found, (dict, tuple, list)): return []
-    held = ", ".join(f"``{part}``" for part in found)
-    return [f".. py:data:: {name}", f"   :module: gradlr.{module}", "", f"   {held}", ""]
+    lines = [f".. py:data:: {name}", f"   :module: gradlr.{module}", ""]
+    if isinstance(found, dict) and all(hasattr(entry, "does") for entry in found.values()):
+        return lines + [line for key, entry in found.items() for line in (f"   ``{key}``", f"      {entry.does}", "")]
+    return [*lines, "   " + ", ".join(f"``{part}``" for part in found), ""]
 
 def api_page(module:str)->str:
     "A page for every name that a module exports"
@@ -86,29 +95,76 @@ def api_page(module:str)->str:
     if module in PATCHED: lines.append(f".. automethod:: fastai.learner.Learner.{PATCHED[module]}")
     return "\n".join([f"# gradlr.{module}", "", loaded.__doc__, "", "```{eval-rst}", *lines, "```", ""])
 
-def navigation()->str:
-    "nbdev's sidebar as tables of contents, the API before the last"
-    contents = yaml.safe_load((NOTEBOOKS/"sidebar.yml").read_text())["website"]["sidebar"]["contents"]
-    sections = {part["section"]: part["contents"] for part in contents if part != "index.ipynb"}
-    listed = {"index.ipynb", *(path for paths in sections.values() for path in paths)}
-    missing = sorted({str(path.relative_to(NOTEBOOKS)) for path in NOTEBOOKS.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts} - listed)
+def tree(pages:list[str], caption:str="")->str:
+    "A hidden table of contents, which the theme shows at the side"
+    options = [":hidden:", *([f":caption: {caption}"] if caption else [])]
+    return "\n".join(["```{toctree}", *options, "", *(f"/{page}" for page in pages), "```"])
+
+def part_page(part:str, pages:dict[str,tuple[str,str]])->str:
+    "A part of the house: its pages with a line each"
+    listed = (f"- [{title}](/{page}): {lead}" for page, (title, lead) in pages.items())
+    return "\n".join([f"# {part}", "", *listed, "", tree(list(pages)), ""])
+
+def part_pages()->dict[str,str]:
+    "The pages that group chapters, and those that group the API, by part"
+    written = {}
+    for part, paths in parts().items():
+        written[f"parts/{part.lower()}"] = part_page(part, {page_of(path.name): told(path) for path in paths})
+        modules = [module_of(path) for path in paths if module_of(path) in MODULES]
+        about = {f"api/{m}": (f"gradlr.{m}", importlib.import_module(f"gradlr.{m}").__doc__) for m in modules}
+        written[f"api/parts/{part.lower()}"] = part_page(f"{part}: names", about)
+    return written
+
+def sections()->dict[str,list[Path]]:
+    "nbdev's sidebar: the notebooks of each section; it has to name all of them"
+    def files(entry)->list[Path]:
+        return [NOTEBOOKS/entry] if isinstance(entry, str) else sorted(NOTEBOOKS.glob(entry["contents"]))
+    found = {part["section"]: [path for entry in part["contents"] for path in files(entry)]
+             for part in contents() if part != "index.ipynb"}
+    listed = {NOTEBOOKS/"index.ipynb", *(path for paths in found.values() for path in paths)}
+    missing = sorted(path.relative_to(NOTEBOOKS).as_posix() for path in set(notebooks()) - listed)
     if missing: sys.exit(f"nbs/sidebar.yml does not name {', '.join(missing)}")
-    *parts, last = ((title, map(page_of, paths)) for title, paths in sections.items())
-    parts += [("API", [f"api/{module}" for module in MODULES]), last]
-    return "\n\n".join("\n".join(["```{toctree}", ":hidden:", f":caption: {title}", "", *pages, "```"]) for title, pages in parts)
+    return found
+
+def navigation()->str:
+    "Tables of contents for the landing page: chapters and API by part, the API before the last section"
+    def pages(paths:list[Path])->list[str]: return [page_of(path.relative_to(NOTEBOOKS).as_posix()) for path in paths]
+    found = {title: pages(paths) for title, paths in sections().items()}
+    found["How it works"] = [f"parts/{part.lower()}" for part in parts()]
+    *first, (title, last) = found.items()
+    trees = [*first, ("API", [f"api/parts/{part.lower()}" for part in parts()]), (title, ["commands", *last])]
+    return "\n\n".join(tree(listed, caption) for caption, listed in trees)
+
+def llms()->str:
+    "The site as a list that language models read (llmstxt.org): a line a page"
+    parser = ConfigParser(delimiters=["="], interpolation=None)
+    parser.read(ROOT/"settings.ini", encoding="utf-8")
+    settings = parser["DEFAULT"]
+    site = settings["doc_host"] + settings["doc_baseurl"]
+    lines = [f"# {settings['title']}", "", f"> {settings['description']}"]
+    for title, paths in sections().items():
+        lines += ["", f"## {title}", ""]
+        for path in paths:
+            name, lead = told(path)
+            lines.append(f"- [{name}]({site}/{page_of(path.relative_to(NOTEBOOKS).as_posix())}.html): {lead}")
+    return "\n".join(lines) + "\n"
 
 def write_pages(out:Path)->None:
     "All sources of the site"
     shutil.rmtree(out, ignore_errors=True)
-    (out/"api").mkdir(parents=True)
-    names = public_names()
-    for path in NOTEBOOKS.rglob("*.ipynb"):
-        if ".ipynb_checkpoints" in path.parts: continue
-        place = out/f"{page_of(path.relative_to(NOTEBOOKS).as_posix())}.ipynb"
-        place.parent.mkdir(exist_ok=True)
+    names, written = public_names(), part_pages()
+    written |= {f"api/{module}": api_page(module) for module in MODULES}
+    written["commands"] = (ROOT/"docs"/"commands.md").read_text(encoding="utf-8")
+    written = {f"{name}.md": text for name, text in written.items()}
+    for path in notebooks():
+        name = f"{page_of(path.relative_to(NOTEBOOKS).as_posix())}.ipynb"
+        if name in written or name.replace(".ipynb", ".md") in written: sys.exit(f"two pages are called {name}")
         notebook = page(path, names)
-        if place.stem == "index": notebook["cells"].append(dict(cell_type="markdown", id="navigation", metadata={}, source=navigation()))
-        place.write_text(json.dumps(notebook))
-    for module in MODULES: (out/"api"/f"{module}.md").write_text(api_page(module))
+        if path.stem == "index":
+            notebook["cells"].append(dict(cell_type="markdown", id="navigation", metadata={}, source=navigation()))
+        written[name] = json.dumps(notebook)
+    for name, text in ({"llms.txt": llms()} | written).items():
+        (out/name).parent.mkdir(parents=True, exist_ok=True)
+        (out/name).write_text(text, encoding="utf-8")
 
 if __name__ == "__main__": write_pages(Path(sys.argv[1]))

@@ -6,11 +6,13 @@ from fastcore.docments import docments
 
 def told(text:str|None)->str:
     "A comment in one line of reStructuredText"
-    return re.sub(r"`([^`]+)`|([*|_])", lambda found: f"``{found[1]}``" if found[1] else "\\" + found[2], " ".join((text or "").split()))
+    def marked(found:re.Match)->str: return f"``{found[1]}``" if found[1] else "\\" + found[2]
+    return re.sub(r"`([^`]+)`|([*|_])", marked, " ".join((text or "").split()))
 
 def typed(annotation)->str:
     "A type as code, or nothing"
-    return "" if annotation in (None, Parameter.empty) else f"``{re.sub(r'gradlr[.][a-z]+[.]', '', formatannotation(annotation))}``"
+    if annotation in (None, Parameter.empty): return ""
+    return f"``{re.sub(r'gradlr([.][a-z]+)+[.]', '', formatannotation(annotation))}``"
 
 def rows(obj)->list[tuple[str,str,str,str]]:
     "Name, type, default and comment of every parameter that has one, then what is returned"
@@ -18,7 +20,8 @@ def rows(obj)->list[tuple[str,str,str,str]]:
     for name, p in docments(obj, full=True, returns=True).items():
         if name == "self" or not (p.get("docment") or name != "return"): continue
         default = "" if p.get("default", Parameter.empty) is Parameter.empty else f"``{p['default']!r}``"
-        found.append(("*returns*" if name == "return" else f"``{name}``", typed(p.get("anno")), default, told(p.get("docment"))))
+        shown = "*returns*" if name == "return" else f"``{name}``"
+        found.append((shown, typed(p.get("anno")), default, told(p.get("docment"))))
     return found
 
 def add_parameters(app, what:str, name:str, obj, options, lines:list[str])->None:
@@ -28,5 +31,5 @@ def add_parameters(app, what:str, name:str, obj, options, lines:list[str])->None
     if not table: return
     lines += ["", ".. list-table::", "   :header-rows: 1", "   :class: parameters", ""]
     for row in [("", "type", "default", ""), *table]:
-        lines += [f"   {'* -' if first else '  -'} {cell}".rstrip() for first, cell in zip((True, False, False, False), row)]
+        lines += [f"   {'  -' if i else '* -'} {cell}".rstrip() for i, cell in enumerate(row)]
     lines.append("")

@@ -10,7 +10,9 @@ def readme()->str:
     parts = []
     for cell in json.loads((ROOT/"nbs"/"index.ipynb").read_text())["cells"]:
         if cell["cell_type"] == "markdown": parts.append("".join(cell["source"]))
-        else: parts += ["".join(output["data"]["text/markdown"]) for output in cell["outputs"] if "text/markdown" in output.get("data", {})]
+        else:
+            shown = (output.get("data", {}) for output in cell["outputs"])
+            parts += ["".join(data["text/markdown"]) for data in shown if "text/markdown" in data]
     return re.sub(r"\]\(([\w./-]+\.ipynb)\)", r"](nbs/\1)", "\n\n".join(parts)) + "\n"
 
 if __name__ == "__main__": (ROOT/"README.md").write_text(readme())
