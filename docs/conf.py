@@ -6,8 +6,8 @@ from pathlib import Path
 
 here = Path(__file__).parent
 sys.path.insert(0, str(here))
-import gradlr.all  # noqa: E402, F401  patches `Learner`, which the API pages show
-from parameters import add_parameters  # noqa: E402
+import gradlr.all  # noqa: F401  patches `Learner`, which the API pages show
+from parameters import add_parameters
 
 parser = ConfigParser(delimiters=["="], interpolation=None)
 parser.read(here.parent/"settings.ini", encoding="utf-8")
@@ -42,8 +42,9 @@ html_css_files = ["style.css"]
 html_favicon = str(here/"favicon.svg")
 html_title = project
 html_theme = "sphinx_book_theme"
-html_theme_options = dict(show_toc_level=2, home_page_in_toc=True, use_download_button=False, use_fullscreen_button=False,
-                          navbar_start=[], navbar_center=[], navbar_end=[], navbar_persistent=[])
+html_theme_options = dict(show_toc_level=2, home_page_in_toc=True, use_download_button=False,
+                          use_fullscreen_button=False, navbar_start=[], navbar_center=[], navbar_end=[],
+                          navbar_persistent=[])
 # Light or dark, as the reader's system has it
 html_context = dict(default_mode="auto")
 html_show_sphinx = html_show_sourcelink = html_copy_source = html_show_search_summary = False

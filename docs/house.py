@@ -64,8 +64,8 @@ def imports()->dict[str,set[str]]:
 def arrows()->set[tuple[str,str]]:
     "Part → part that imports from it, without the arrows that follow from two others"
     home = {module_of(chapter): part for part, paths in parts().items() for chapter in paths}
-    uses = {(home[there], home[here]) for here, theirs in imports().items() if here != "all" for there in theirs if there in home}
-    uses = {(one, other) for one, other in uses if one != other}
+    pairs = {(home.get(there), home[here]) for here, theirs in imports().items() if here != "all" for there in theirs}
+    uses = {(one, other) for one, other in pairs if one and one != other}
     reach = set(uses)
     for middle in parts():
         reach |= {(one, other) for one, m in reach if m == middle for n, other in reach if n == middle}
@@ -79,7 +79,8 @@ def picture()->str:
         names = ", ".join(module_of(path).rpartition(".")[2] for path in paths)
         lines.append(f'  {part.lower()}["<b>{part.lower()}</b><br>{names}"]')
     order = [part.lower() for part in parts()]
-    pairs = sorted(((one.lower(), other.lower()) for one, other in arrows()), key=lambda pair: [order.index(end) for end in pair])
+    pairs = [(one.lower(), other.lower()) for one, other in arrows()]
+    pairs.sort(key=lambda pair: [order.index(end) for end in pair])
     return "\n".join([*lines, *(f"  {one} --> {other}" for one, other in pairs), "```"])
 
 def contributing()->str:

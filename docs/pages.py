@@ -1,4 +1,4 @@
-"The notebooks as Sphinx sources: nbdev's directives become tags, captions and labels, known names become links to the API"
+"The notebooks as Sphinx sources: nbdev's directives become tags and captions, known names links to the API"
 import importlib
 import json
 import re
@@ -12,7 +12,8 @@ from posixpath import dirname, normpath, relpath
 from house import NOTEBOOKS, ROOT, chapters, contents, module_of, notebooks, parts, told
 
 MODULES = [module_of(chapter) for chapter in chapters() if module_of(chapter) != "all"]
-PATCHED = {"rates.learners": "fit_gradual", "rates.training": "fit_strategy"} # Methods that modules give to fastai's Learner
+# Methods that modules give to fastai's Learner
+PATCHED = {"rates.learners": "fit_gradual", "rates.training": "fit_strategy"}
 
 def page_of(path:str)->str:
     "`25_rates.layers.ipynb` → `rates/layers`, `analysis/search.ipynb` → `analysis/search`"

@@ -4,6 +4,7 @@ from inspect import Parameter, formatannotation
 
 from fastcore.docments import docments
 
+
 def told(text:str|None)->str:
     "A comment in one line of reStructuredText"
     def marked(found:re.Match)->str: return f"``{found[1]}``" if found[1] else "\\" + found[2]

@@ -11,13 +11,17 @@ NEWEST = HERE/".fastai-newest"
 
 def run(code:str, path:Path, cwd:Path)->str:
     "What a script prints that finds packages in `path` first"
-    result = subprocess.run([sys.executable, "-c", code], cwd=cwd, env=os.environ | {"PYTHONPATH": str(path), "PYTHONWARNINGS": "ignore"}, capture_output=True, text=True, timeout=600)
+    env = os.environ | {"PYTHONPATH": str(path), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
 def test_installed_away_from_the_clone(tmp_path):
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", tmp_path/"site", HERE], check=True)
-    out = run(f"import gradlr, sys; print(gradlr.__file__); from gradlr.cli import main; sys.exit(main(['study', 'show', 'demo']))", tmp_path/"site", tmp_path)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--target", tmp_path/"site", HERE], check=True)
+    code = "import gradlr; print(gradlr.__file__); from gradlr.cli import main; raise SystemExit(main(['study', 'show', 'demo']))"
+    out = run(code, tmp_path/"site", tmp_path)
     assert out.startswith(str(tmp_path/"site")) and 'name = "demo"' in out
 
 @pytest.mark.parametrize("newest", [False, True], ids=["fastcore 1", "fastcore 2"])
