@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT/"nbs"
 
 def demo_records()->Path:
-    "A folder of folders to record in: each holds the `demo.toml` of recorded results under the name of what it replaces"
+    "A folder of folders to record in: each holds the `demo.toml` of recorded results, by the name of what it replaces"
     for demo in (ROOT/"data"/"results").glob("*/demo.toml"):
         folder = ROOT/"out"/"records"/demo.parent.name
         shutil.rmtree(folder, ignore_errors=True)

@@ -20,7 +20,7 @@ def run(code:str, path:Path, cwd:Path)->str:
 def test_installed_away_from_the_clone(tmp_path):
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--target", tmp_path/"site", HERE], check=True)
-    code = "import gradlr; print(gradlr.__file__); from gradlr.cli import main; raise SystemExit(main(['study', 'show', 'demo']))"
+    code = "import gradlr, gradlr.cli; print(gradlr.__file__); raise SystemExit(gradlr.cli.main(['study', 'show', 'demo']))"
     out = run(code, tmp_path/"site", tmp_path)
     assert out.startswith(str(tmp_path/"site")) and 'name = "demo"' in out
 

@@ -46,7 +46,8 @@ class Quiet(SimpleHTTPRequestHandler):
 def site():
     "The address of the built site"
     env = os.environ | {"MAKEFLAGS": ""}
-    subprocess.run(["make", "--no-print-directory", "docs"], cwd=HERE, check=True, env=env, capture_output=True, text=True)
+    make = ["make", "--no-print-directory", "docs"]
+    subprocess.run(make, cwd=HERE, check=True, env=env, capture_output=True, text=True)
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=SITE))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
@@ -61,8 +62,9 @@ def browser():
 
 def pages()->list[str]:
     "All pages but the listings of source code, of which one stands for all"
-    paths = [path.relative_to(SITE).as_posix() for path in sorted((SITE).rglob("*.html"))]
-    return [path for path in paths if not path.startswith(("_modules", "_static"))] + ["_modules/gradlr/rates/layers.html"]
+    paths = [path.relative_to(SITE).as_posix() for path in sorted(SITE.rglob("*.html"))]
+    read = [path for path in paths if not path.startswith(("_modules", "_static"))]
+    return [*read, "_modules/gradlr/rates/layers.html"]
 
 def test_it_is_built_without_warnings(site): assert (SITE/"index.html").is_file() and len(pages()) > 25
 
@@ -83,7 +85,8 @@ def test_language_models_find_a_line_a_page(site):
     listed = (SITE/"llms.txt").read_text(encoding="utf-8")
     for path in notebooks():
         if path.stem != "index": assert f"- [{told(path)[0]}](http" in listed
-    for page in re.findall(r"\]\(https://gradlr[.]github[.]io/gradlr/(.*?)\)", listed): assert (SITE/page).is_file(), page
+    pages = re.findall(r"\]\(https://gradlr[.]github[.]io/gradlr/(.*?)\)", listed)
+    for page in pages: assert (SITE/page).is_file(), page
 
 def test_every_page_loads_alone_renders_and_fits(site, browser):
     page, complaints, foreign = browser.new_page(), [], []
