@@ -36,6 +36,7 @@ from .study.search import *
 from .study.settings import *
 from .study.plan import *
 from .study.folder import *
+from .study.progress import *
 from .study.results import *
 from .study.worker import *
 from .study.engines import *

@@ -6,12 +6,12 @@
 __all__ = ['Count', 'Pixels', 'Seconds', 'Components', 'File', 'Weights', 'Name', 'Preset', 'Folder', 'Out', 'Data', 'Images',
            'Device', 'Engine', 'positive', 'number_or_share', 'Typed', 'use']
 
-# %% ../../nbs/80_command.types.ipynb #740fc742
+# %% ../../nbs/80_command.types.ipynb #bdd6776e
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-# %% ../../nbs/80_command.types.ipynb #6ac94611
+# %% ../../nbs/80_command.types.ipynb #17ccd9fb
 def positive(
     text:str # As typed
 )->int: # The number
@@ -19,7 +19,7 @@ def positive(
     if not text.isdigit() or int(text) < 1: raise ValueError(f"must be a whole number of at least 1, got {text!r}")
     return int(text)
 
-# %% ../../nbs/80_command.types.ipynb #388a8784
+# %% ../../nbs/80_command.types.ipynb #8715e5cf
 def number_or_share(
     text:str # As typed
 )->int|float: # The number
@@ -30,7 +30,7 @@ def number_or_share(
     if value >= 1 and value.is_integer(): return int(value)
     raise ValueError(f"must be a whole number of at least 1, or a share between 0 and 1, got {text!r}")
 
-# %% ../../nbs/80_command.types.ipynb #78352917
+# %% ../../nbs/80_command.types.ipynb #7b9edafd
 @dataclass(frozen=True)
 class Typed:
     "How a value is typed, and what it is"
@@ -55,7 +55,7 @@ Images = Annotated[str, Typed("IMAGES", "a sample (digits01, photos02, emnist01,
 Device = Literal["cpu", "cuda", "mps"]
 Engine = Literal["processes", "dask", "ray"]
 
-# %% ../../nbs/80_command.types.ipynb #69dc23b6
+# %% ../../nbs/80_command.types.ipynb #8735a8bd
 def use(
     device:str|None # "cpu", "cuda" or "mps"; None leaves the choice to torch
 )->None:
