@@ -7,11 +7,12 @@ READY := .venv/.installed
 NEWEST := .fastai-newest
 PIP := $(BIN)/python -m pip install --quiet --progress-bar off
 
-.PHONY: help demo test docs notebooks lab bench soak clean
+.PHONY: help demo test fresh docs notebooks lab bench soak clean
 
 help:
 	@echo "make demo    a whole study on embedded images, a few minutes; ends with a report"
 	@echo "make test    notebooks settled and tested, then pytest"
+	@echo "make fresh   what is made from the rest: README, the picture in CONTRIBUTING, the page of all commands"
 	@echo "make docs    the site, in _docs/site"
 	@echo "make notebooks  every notebook from top to bottom, training cells included, at demo scale"
 	@echo "make lab     JupyterLab, with hooks that keep notebooks clean"
@@ -31,10 +32,16 @@ $(READY): settings.ini setup.py pyproject.toml
 demo: $(READY)
 	$(BIN)/gradlr study run demo --out out/demo
 
+# The house is kept, notebooks run as tests, and what no notebook can show
 test: $(READY)
 	$(BIN)/python tests/settled.py
 	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
 	$(BIN)/python -m pytest
+
+fresh: $(READY)
+	$(BIN)/python docs/readme.py
+	$(BIN)/python docs/house.py
+	$(BIN)/python docs/help.py
 
 docs: $(READY)
 	@$(BIN)/python -W ignore docs/pages.py _proc

@@ -81,7 +81,10 @@ def picture()->str:
     order = [part.lower() for part in parts()]
     pairs = [(one.lower(), other.lower()) for one, other in arrows()]
     pairs.sort(key=lambda pair: [order.index(end) for end in pair])
-    return "\n".join([*lines, *(f"  {one} --> {other}" for one, other in pairs), "```"])
+    for part in order:
+        others = " & ".join(other for one, other in pairs if one == part)
+        if others: lines.append(f"  {part} --> {others}")
+    return "\n".join([*lines, "```"])
 
 def contributing()->str:
     "What CONTRIBUTING.md has to hold"

@@ -133,7 +133,7 @@ def navigation()->str:
     found = {title: pages(paths) for title, paths in sections().items()}
     found["How it works"] = [f"parts/{part.lower()}" for part in parts()]
     *first, (title, last) = found.items()
-    trees = [*first, ("API", [f"api/parts/{part.lower()}" for part in parts()]), (title, ["commands", *last])]
+    trees = [*first, ("API", [f"api/parts/{part.lower()}" for part in parts()]), (title, ["help", *last])]
     return "\n\n".join(tree(listed, caption) for caption, listed in trees)
 
 def llms()->str:
@@ -155,7 +155,7 @@ def write_pages(out:Path)->None:
     shutil.rmtree(out, ignore_errors=True)
     names, written = public_names(), part_pages()
     written |= {f"api/{module}": api_page(module) for module in MODULES}
-    written["commands"] = (ROOT/"docs"/"commands.md").read_text(encoding="utf-8")
+    written["help"] = (ROOT/"docs"/"help.md").read_text(encoding="utf-8")
     written = {f"{name}.md": text for name, text in written.items()}
     for path in notebooks():
         name = f"{page_of(path.relative_to(NOTEBOOKS).as_posix())}.ipynb"
