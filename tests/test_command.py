@@ -1,13 +1,21 @@
 "The command as a hurried user types it"
 import json
+import os
+import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from conftest import TINY, gradlr
-from gradlr.cli import main
-from gradlr.files import write_whole
 from PIL import Image
+
+from gradlr.cli import COMMANDS, main
+from gradlr.files import write_whole
+from gradlr.study.settings import read_study
+
+HERE = Path(__file__).parents[1]
 
 def folder_of_images(folder:Path, **counts)->Path:
     "A folder of class folders with small pictures"
@@ -19,12 +27,13 @@ def folder_of_images(folder:Path, **counts)->Path:
 def own_sample(tmp_path:Path, images:Path)->Path:
     "A study whose target is a folder of the user's"
     file = tmp_path/"own.toml"
-    file.write_text(TINY.replace('target = "digits02"', 'target = "mine"') + f'\n[samples.mine]\ndata = "{images}"\nclasses = ["cat", "dog"]\ntrain = 40\nvalid = 8\n')
+    sample = f'\n[samples.mine]\ndata = "{images.as_posix()}"\nclasses = ["cat", "dog"]\ntrain = 40\nvalid = 8\n'
+    file.write_text(TINY.replace('target = "digits02"', 'target = "mine"') + sample, encoding="utf-8")
     return file
 
 @pytest.fixture
 def refused(capsys):
-    "Checks that a command ends with exit code 2 and every word said (in this process, to save importing torch; a traceback would end the test)"
+    "Checks that a command ends with exit code 2 and says every word; in this process, which has imported torch already"
     def check(arguments, *words):
         try: code = main([str(a) for a in arguments])
         except SystemExit as e: code = e.code
@@ -38,6 +47,53 @@ def test_help_answers_at_once():
     result = gradlr("--help")
     assert time.perf_counter() - begin < 1
     assert "gradlr study run demo" in result.stdout
+
+def test_the_page_of_commands_is_fresh():
+    made = subprocess.run([sys.executable, "-c", "from help import help_page; print(help_page(), end='')"], cwd=HERE/"docs",
+                          capture_output=True, text=True, check=True, env=os.environ | {"PYTHONUTF8": "1"})
+    assert (HERE/"docs"/"help.md").read_text(encoding="utf-8") == made.stdout, "make fresh"
+
+def test_every_option_says_what_it_is(capsys):
+    for command in COMMANDS:
+        with pytest.raises(SystemExit): main([*command.split(), "--help"])
+        told = capsys.readouterr().out
+        for option in re.findall(r"^  (--[\w-]+.*)$", told, flags=re.M):
+            assert re.search(rf"{re.escape(option)}\s+\w", told) or "  " in option, f"{command}: {option}"
+
+@pytest.mark.parametrize("command", ["", "study"])
+def test_help_where_no_command_is_named(capsys, command):
+    assert main(command.split()) == 0
+    assert "commands:" in capsys.readouterr().out
+
+@pytest.mark.parametrize("arguments", [("study", "show", "demo"), ("study", "status", "FOLDER"), ("study", "retry", "FOLDER"),
+                                       ("list", "strategies"), ("list", "networks")], ids=" ".join)
+def test_no_torch_where_none_is_needed(tmp_path, arguments):
+    if "FOLDER" in arguments: write_whole(tmp_path/"study.toml", TINY.encode())
+    words = [str(tmp_path) if word == "FOLDER" else word for word in arguments]
+    code = f"""import sys
+from gradlr.cli import main
+code = main({words!r})
+print([name for name in ("torch", "fastai", "matplotlib") if name in sys.modules], file=sys.stderr)
+sys.exit(code)"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stderr.strip()) == (0, "[]")
+
+@pytest.mark.parametrize("kind, name", [("strategies", "gradual"), ("optimizers", "adamw"), ("schedules", "one_cycle"),
+                                        ("predictors", "logme"), ("networks", "resnet34"), ("samples", "digits01")])
+def test_names_are_listed_with_what_they_do(capsys, kind, name):
+    assert main(["list", kind]) == 0
+    lines = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    assert name in lines and all(does.strip() for does in lines.values())
+    assert main(["list", kind, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {name: does.strip() for name, does in lines.items()}
+
+@pytest.mark.parametrize("file", sorted((HERE/"data"/"results").glob("*/study.toml")), ids=lambda file: file.parent.name)
+def test_recorded_studies_have_a_small_twin(file):
+    assert read_study(file) and read_study(file.with_name("demo.toml")).name == f"demo_{file.parent.name}"
+
+def test_the_citation_names_this_version():
+    version = re.search(r"^version = (.*)$", (HERE/"settings.ini").read_text(encoding="utf-8"), flags=re.M)[1]
+    assert f"\nversion: {version}\n" in (HERE/"CITATION.cff").read_text(encoding="utf-8")
 
 @pytest.mark.parametrize("old, new, words", [
     ("epochs = 1\nbatch", "epoch = 1\nbatch", ["line 7", "did you mean: epochs"]),
@@ -79,7 +135,8 @@ def test_own_images_are_trained_on(tmp_path):
     assert (tmp_path/"out"/"report.html").stat().st_size > 10_000
 
 def test_no_network_and_no_data(tmp_path):
-    result = gradlr("study", "run", "small", "--out", tmp_path/"out", "--data", tmp_path, env={"https_proxy": "http://127.0.0.1:9", "HOME": str(tmp_path)})
+    env = os.environ | {"https_proxy": "http://127.0.0.1:9", "HOME": str(tmp_path)}
+    result = gradlr("study", "run", "small", "--out", tmp_path/"out", "--data", tmp_path, env=env)
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert "EMNIST is not in" in result.stderr and "--data or GRADLR_DATA" in result.stderr
 
@@ -93,19 +150,25 @@ def test_another_study_in_the_folder(tiny, tmp_path, refused):
     (("study", "status", "nowhere"), ["holds no study", "gradlr study run"]),
     (("report", "nowhere"), ["no records"]),
     (("study", "run", "demo", "--jobs", "none"), ["at least 1"]),
+    (("list", "stratgies"), ["strategies", "samples"]),
+    (("advise", "--target", "digits02"), ["--source"]),
     (("study", "run", "demo", "--engine", "desk"), ["dask"]),
     (("study", "run", "demo", "--engine", "dask", "--out", "OUT"), ["--address"]),
-    (("study", "run", "demo", "--engine", "dask", "--address", "nowhere:1", "--out", "OUT"), ["no Dask scheduler at 'nowhere:1'", "dask scheduler"]),
+    (("study", "run", "demo", "--engine", "dask", "--address", "nowhere:1", "--out", "OUT"),
+     ["no Dask scheduler at 'nowhere:1'", "dask scheduler"]),
     (("study", "run", "demo", "--address", "tcp://127.0.0.1:1", "--out", "OUT"), ["--engine dask"]),
 ])
-def test_wrong_arguments(refused, tmp_path, arguments, words): refused([tmp_path/"out" if word == "OUT" else word for word in arguments], *words)
+def test_wrong_arguments(refused, tmp_path, arguments, words):
+    refused([tmp_path/"out" if word == "OUT" else word for word in arguments], *words)
 
 def test_distances_of_own_folders(tmp_path):
     cats, dogs = folder_of_images(tmp_path/"cats", small=12, large=9), folder_of_images(tmp_path/"dogs", young=10, old=8)
-    result = gradlr("distances", cats, dogs, "--components", "3", "--size", "40", "--draws", "2", "--json", "--file", tmp_path/"map.png")
+    how = ("--components", "3", "--size", "40", "--draws", "2", "--file", tmp_path/"map.png")
+    result = gradlr("distances", cats, dogs, *how, "--json")
     assert result.returncode == 0, result.stderr
     told = json.loads(result.stdout)
-    assert {(d["source"], d["target"]) for d in told["distances"]} == {(s, t) for s in ("small", "large") for t in ("young", "old")}
+    pairs = {(d["source"], d["target"]) for d in told["distances"]}
+    assert pairs == {(s, t) for s in ("small", "large") for t in ("young", "old")}
     assert all(d["distance"] > 0 for d in told["distances"]) and (tmp_path/"map.png").stat().st_size > 1000
 
 @pytest.mark.parametrize("arguments,words", [
