@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import TINY, gradlr
 from PIL import Image
 
+from conftest import TINY, gradlr
 from gradlr.cli import COMMANDS, main
 from gradlr.files import write_whole
 from gradlr.study.settings import read_study
@@ -49,8 +49,9 @@ def test_help_answers_at_once():
     assert "gradlr study run demo" in result.stdout
 
 def test_the_page_of_commands_is_fresh():
-    made = subprocess.run([sys.executable, "-c", "from help import help_page; print(help_page(), end='')"], cwd=HERE/"docs",
-                          capture_output=True, text=True, check=True, env=os.environ | {"PYTHONUTF8": "1"})
+    command = [sys.executable, "-c", "from help import help_page; print(help_page(), end='')"]
+    env = os.environ | {"PYTHONUTF8": "1"}
+    made = subprocess.run(command, cwd=HERE/"docs", capture_output=True, text=True, check=True, env=env)
     assert (HERE/"docs"/"help.md").read_text(encoding="utf-8") == made.stdout, "make fresh"
 
 def test_every_option_says_what_it_is(capsys):
@@ -65,8 +66,9 @@ def test_help_where_no_command_is_named(capsys, command):
     assert main(command.split()) == 0
     assert "commands:" in capsys.readouterr().out
 
-@pytest.mark.parametrize("arguments", [("study", "show", "demo"), ("study", "status", "FOLDER"), ("study", "retry", "FOLDER"),
-                                       ("list", "strategies"), ("list", "networks")], ids=" ".join)
+@pytest.mark.parametrize("arguments", [
+    ("study", "show", "demo"), ("study", "status", "FOLDER"), ("study", "retry", "FOLDER"), ("list", "strategies"),
+    ("list", "networks"), ("list", "samples")], ids=" ".join)
 def test_no_torch_where_none_is_needed(tmp_path, arguments):
     if "FOLDER" in arguments: write_whole(tmp_path/"study.toml", TINY.encode())
     words = [str(tmp_path) if word == "FOLDER" else word for word in arguments]
