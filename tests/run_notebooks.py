@@ -17,7 +17,7 @@ def demo_records()->Path:
     "A folder of folders to record in: each holds the `demo.toml` of recorded results, by the name of what it replaces"
     for demo in (ROOT/"data"/"results").glob("*/demo.toml"):
         folder = ROOT/"out"/"records"/demo.parent.name
-        shutil.rmtree(folder, ignore_errors=True)
+        for left in (folder, ROOT/"out"/f"demo_{demo.parent.name}"): shutil.rmtree(left, ignore_errors=True)
         folder.mkdir(parents=True)
         for replaced in ("study.toml", "settings.toml"):
             if (demo.parent/replaced).exists(): shutil.copy(demo, folder/replaced)
