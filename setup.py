@@ -27,6 +27,6 @@ setup(
                   "nbdev": [f"{settings['lib_name']}={settings['lib_name']}._modidx:d"]},
     classifiers=["Development Status :: 3 - Alpha", "Intended Audience :: Science/Research",
                  "Programming Language :: Python :: 3", "Programming Language :: Python :: 3.11"],
-    package_data={"gradlr": ["style.mplstyle", "advice.json"]},
+    package_data={"gradlr": ["style.mplstyle", "advice.json", "report.html", "report_parts.html", "report.css"]},
     zip_safe=False,
 )

@@ -26,7 +26,7 @@ from gradlr.evidence.tables import (
     ways_of,
 )
 
-# %% ../../nbs/63_evidence.figures.ipynb #e6512f13
+# %% ../../nbs/63_evidence.figures.ipynb #43087f26
 with plt.style.context("gradlr.style"): COLOURS = tuple(plt.rcParams["axes.prop_cycle"].by_key()["color"])
 
 def colours(
@@ -35,12 +35,12 @@ def colours(
     "Colours that colour-blind readers tell apart, of `gradlr.style`"
     return list(islice(cycle(COLOURS), n))
 
-# %% ../../nbs/63_evidence.figures.ipynb #0169c21b
+# %% ../../nbs/63_evidence.figures.ipynb #ba8c9825
 class PlainLog(LogFormatter):
     "Ticks of a logarithmic axis as plain numbers: 0.5, not 5·10⁻¹"
     def __call__(self, x, pos=None): return f"{x:g}" if super().__call__(x, pos) else ""
 
-# %% ../../nbs/63_evidence.figures.ipynb #f616837e
+# %% ../../nbs/63_evidence.figures.ipynb #cca4b19d
 def logarithmic(
     ax:plt.Axes # Its vertical axis is meant
 )->None:
@@ -64,7 +64,8 @@ def plot_curves(
     for ax, rate in zip(axes[0], rates, strict=True):
         for way, colour in zip(ways, colours(len(ways)), strict=True):
             _draw_line(ax, rows[(rows["head_lr"] == rate) & (rows["way"] == way)], measure, way, colour)
-        ax.set(title=f"initial rate {rate:g}", xlabel="epoch", xticks=sorted(set(rows["epoch"]) - {0}))
+        ax.set(xlabel="epoch", xticks=sorted(set(rows["epoch"]) - {0}))
+        ax.set_title(f"initial rate {rate:g}", y=1)
     axes[0,0].set_ylabel(measure.replace("valid", "validation").replace("_", " "))
     axes[0,-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     plt.close(fig)
@@ -88,7 +89,7 @@ def _draw_line(
     low = np.maximum(mean - half, mean*0.2) if measure == "valid_loss" else mean - half
     ax.fill_between(epochs, low, mean + half, color=look["color"], alpha=0.12, linewidth=0)
 
-# %% ../../nbs/63_evidence.figures.ipynb #9b836982
+# %% ../../nbs/63_evidence.figures.ipynb #9477db72
 def intervals(
     groups # Of values: from `groupby`
 )->tuple[pd.Index,np.ndarray,np.ndarray]: # Name, mean and half the width of the interval of each group
@@ -138,7 +139,8 @@ def plot_sources(
     for ax, target in zip(axes[0], targets, strict=True):
         losses = by_source.xs(target, axis=1, level="target").sort_index(axis=1, key=lambda source: source != "")
         draw_repeats(ax, {source or "scratch": values for source, values in losses.items()})
-        ax.set(title=target, xlabel="final validation loss")
+        ax.set_xlabel("final validation loss")
+        ax.set_title(target, y=1)
     fig.tight_layout()
     plt.close(fig)
     return fig
@@ -153,7 +155,8 @@ def plot_weights(
     for ax, (source, target) in zip(axes[0], pairs, strict=True):
         rows = final(experiment_rows(table, source, target))
         _draw_weights(ax, rows[rows["strategy"].isin(["scratch", "uniform", "gradual"])])
-        ax.set(title=f"{source} → {target}", xlabel="weight")
+        ax.set_xlabel("weight")
+        ax.set_title(f"{source} → {target}", y=1)
         ax.invert_xaxis()
     axes[0,0].set_ylabel("final validation loss")
     axes[0,-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -161,7 +164,7 @@ def plot_weights(
     plt.close(fig)
     return fig
 
-# %% ../../nbs/63_evidence.figures.ipynb #e13b1cdd
+# %% ../../nbs/63_evidence.figures.ipynb #97a7009d
 def _draw_weights(
     ax:plt.Axes, # Where
     rows:pd.DataFrame # Where the runs of an experiment ended

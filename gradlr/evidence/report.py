@@ -39,7 +39,7 @@ from gradlr.evidence.tables import (
 from .answers import QUESTIONS, answers, status_in_words
 from .figures import plot_curves, plot_gains, plot_sources, plot_weights
 
-# %% ../../nbs/64_evidence.report.ipynb #620da694
+# %% ../../nbs/64_evidence.report.ipynb #7c23658a
 def samples_table(
     records:list[dict] # Of runs that ended
 )->pd.DataFrame: # A row a sample
@@ -51,7 +51,7 @@ def samples_table(
                                   "validation": sample["valid"], "fingerprint": run["data"], "from": sample["provenance"]}
     return pd.DataFrame(samples).T.rename_axis("sample")
 
-# %% ../../nbs/64_evidence.report.ipynb #7fad08cb
+# %% ../../nbs/64_evidence.report.ipynb #4c96dec0
 def versions_table(
     records:list[dict] # Of runs that ended
 )->pd.DataFrame: # A row a package
@@ -68,7 +68,7 @@ def failure_in_words(
     run = ", ".join(f"{name} {record['run'][name]}" for name in names)
     return f"{run}: {record['failure']['kind']}: {record['failure']['message']}"
 
-# %% ../../nbs/64_evidence.report.ipynb #fd05dbde
+# %% ../../nbs/64_evidence.report.ipynb #4429f319
 @dataclass(frozen=True)
 class Facts:
     "All that a report shows of a study, computed once"
@@ -98,7 +98,7 @@ class Facts:
         "The answers for all experiments"
         return self.answers[self.answers["where"] == "all experiments"]
 
-# %% ../../nbs/64_evidence.report.ipynb #e65fef2f
+# %% ../../nbs/64_evidence.report.ipynb #eeeca0cb
 def facts_of(
     folder:str|Path # A study's folder
 )->Facts:
@@ -141,7 +141,7 @@ def _trials(
     "What a search has tried; empty for a study of the whole grid"
     return trials_table(study, table).map("{:.4g}".format) if study.trials else pd.DataFrame()
 
-# %% ../../nbs/64_evidence.report.ipynb #25019c8f
+# %% ../../nbs/64_evidence.report.ipynb #f051869b
 @dataclass(frozen=True)
 class Picture:
     "A figure as it stands inside a page"
@@ -159,14 +159,15 @@ def picture(
     "A figure for a page: its text is text, its ids begin with its name"
     out = io.BytesIO()
     with plt.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
-        fig.savefig(out, format="svg", bbox_inches="tight", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+        fig.savefig(out, format="svg", bbox_inches=fig.get_tightbbox().padded(0.1),
+                    metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     root = ElementTree.fromstring(out.getvalue())
     for element in root.iter(): _make_own(element, name)
     width, height = (float(side) for side in root.get("viewBox").split()[2:])
     drawn = [ElementTree.tostring(part, encoding="unicode") for part in root if part.find("style") is None]
     return Picture(says, round(width, 1), round(height, 1), Markup("".join(drawn)))
 
-# %% ../../nbs/64_evidence.report.ipynb #909c2d67
+# %% ../../nbs/64_evidence.report.ipynb #da13e610
 def _make_own(
     element:ElementTree.Element, # Of an SVG file; it is changed
     name:str # Of the figure
@@ -181,7 +182,7 @@ def _make_own(
         del element.attrib[key]
         element.set(bare, value)
 
-# %% ../../nbs/64_evidence.report.ipynb #79f54e93
+# %% ../../nbs/64_evidence.report.ipynb #d60e911c
 def pictures_of(
     facts:Facts # Of the report
 )->dict[str|tuple[str,str,str],Picture]: # By name; those of an experiment by source, target and measure
@@ -202,7 +203,7 @@ def pictures_of(
         figures["finder"] = plot_finder(facts.curves, marks), "loss against learning rate"
     return {key: picture(fig, says, f"picture{i}") for i, (key, (fig, says)) in enumerate(figures.items(), 1)}
 
-# %% ../../nbs/64_evidence.report.ipynb #1c5b4e7c
+# %% ../../nbs/64_evidence.report.ipynb #c57c13fc
 STYLE = Markup((files("gradlr")/"report.css").read_text(encoding="utf-8")) # Of the page
 
 def page_of(
