@@ -35,7 +35,8 @@ def answers(
     return pd.DataFrame(rows, columns=["question", "where", "answer", "evidence"])
 
 # %% ../../nbs/62_evidence.answers.ipynb #723cf27e
-QUESTIONS = {"gradual over uniform": "Does gradual beat uniform?", "transfer over scratch": "Does transfer beat scratch?"}
+QUESTIONS = {"gradual over uniform": "Does gradual beat uniform?",
+             "transfer over scratch": "Does transfer beat scratch?"}
 
 def _answers_on_gains(
     gained:pd.DataFrame # From `gains`
@@ -46,7 +47,8 @@ def _answers_on_gains(
         if gain not in gained.index.get_level_values("gain"): continue
         by_experiment = gained.xs(gain, level="gain")
         rows.append((question, "all experiments", *reduction_in_words(by_experiment.mean())))
-        rows += [(question, " → ".join(pair), *reduction_in_words(values)) for pair, values in by_experiment.iterrows()]
+        for pair, values in by_experiment.iterrows():
+            rows.append((question, " → ".join(pair), *reduction_in_words(values)))
     return rows
 
 # %% ../../nbs/62_evidence.answers.ipynb #e7ea1e6f
@@ -58,7 +60,8 @@ def _answer_on_extremes(
     percent = {name: f"{100*share[name]:.0f} %" for name in ("share", "high", "chance")}
     evidence = (f"best in {percent['share']} of {share['panels']} panels, 95 % interval {100*share['low']:.0f} to "
                 f"{percent['high']} (n={share['n']} pairs of experiment and seed); chance would be {percent['chance']}")
-    answer = verdict(-share["high"], -share["low"], -share["chance"])        # negated: the claim is that it is *below* chance
+    # The claim is that the share is below chance: its negative is above that of chance
+    answer = verdict(-share["high"], -share["low"], -share["chance"])
     return [("Are the extreme weights rarely best?", "all experiments", answer, evidence)]
 
 # %% ../../nbs/62_evidence.answers.ipynb #12a93fbc

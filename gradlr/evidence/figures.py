@@ -21,7 +21,6 @@ from gradlr.evidence.tables import (
     experiments_of,
     final,
     gains,
-    made_up_results,
     source_losses,
     ways_of,
 )
@@ -149,7 +148,7 @@ def plot_sources(
 def plot_weights(
     table:pd.DataFrame # From `results`
 )->plt.Figure:
-    "Final validation loss against the weight: a panel an experiment, a line an initial rate, mean and 95 % interval over seeds"
+    "Final validation loss against the weight: a panel an experiment, a line an initial rate, means with 95 % intervals"
     pairs = experiments_of(table)
     fig, axes = plt.subplots(1, len(pairs), figsize=(2.7*len(pairs) + 1.2, 2.7), squeeze=False)
     for ax, (source, target) in zip(axes[0], pairs, strict=True):

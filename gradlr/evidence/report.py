@@ -8,7 +8,6 @@ __all__ = ['STYLE', 'samples_table', 'versions_table', 'failure_in_words', 'Fact
 
 # %% ../../nbs/64_evidence.report.ipynb #701ed3ad
 import io
-import re
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
@@ -21,12 +20,8 @@ from markupsafe import Markup
 from matplotlib import pyplot as plt
 
 from ..errors import InputError
-from ..files import write_whole
-from ..rates.schedules import gradual_lrs
-from ..rates.figures import plot_finder, plot_rates
-from ..study.settings import Study, read_study
-from ..study.folder import read_records
-from ..study.results import results, status
+from .answers import QUESTIONS, answers, status_in_words
+from .figures import plot_curves, plot_gains, plot_sources, plot_weights
 from gradlr.evidence.tables import (
     experiments_of,
     final_losses,
@@ -36,8 +31,12 @@ from gradlr.evidence.tables import (
     strategies_table,
     trials_table,
 )
-from .answers import QUESTIONS, answers, status_in_words
-from .figures import plot_curves, plot_gains, plot_sources, plot_weights
+from ..files import write_whole
+from ..rates.figures import plot_finder, plot_rates
+from ..rates.schedules import gradual_lrs
+from ..study.folder import read_records
+from ..study.results import results, status
+from ..study.settings import Study, read_study
 
 # %% ../../nbs/64_evidence.report.ipynb #7c23658a
 def samples_table(
@@ -47,8 +46,9 @@ def samples_table(
     samples = {}
     for record in records:
         run, sample = record["run"], record["sample"]
-        samples[run["sample"]] = {"classes": ", ".join(sample["classes"]), "train": sample["train"],
-                                  "validation": sample["valid"], "fingerprint": run["data"], "from": sample["provenance"]}
+        samples[run["sample"]] = {"classes": ", ".join(sample["classes"]),
+                                  "train": sample["train"], "validation": sample["valid"],
+                                  "fingerprint": run["data"], "from": sample["provenance"]}
     return pd.DataFrame(samples).T.rename_axis("sample")
 
 # %% ../../nbs/64_evidence.report.ipynb #4c96dec0
@@ -80,7 +80,7 @@ class Facts:
     gained:pd.DataFrame # From `gains`
     by_source:pd.DataFrame # From `source_losses`
     answers:pd.DataFrame # From `answers`
-    ended:dict[tuple[str,str,str],tuple[pd.DataFrame,pd.DataFrame,pd.DataFrame]] # Source, target, measure → from `final_losses`
+    ended:dict[tuple[str,str,str],tuple] # Source, target and measure → from `final_losses`
     strategies:pd.DataFrame # From `strategies_table`; empty for a study of scratch, uniform and gradual rates
     trials:pd.DataFrame # From `trials_table`, in words; empty for a study of the whole grid
     curves:dict[str,pd.DataFrame] # From `finder_curves`
@@ -189,7 +189,8 @@ def pictures_of(
     "All figures of a report"
     study, figures = facts.study, {}
     if QUESTIONS["gradual over uniform"] in set(facts.answers["question"]):
-        figures["gains"] = plot_gains(facts.table, facts.gained), "loss of gradual against uniform rates, by experiment"
+        says = "loss of gradual against uniform rates, by experiment"
+        figures["gains"] = plot_gains(facts.table, facts.gained), says
     figures["weights"] = plot_weights(facts.table), "final validation loss against the weight, by initial rate"
     if facts.by_source.size:
         figures["sources"] = plot_sources(facts.table, facts.by_source), "final validation loss by source"

@@ -13,10 +13,10 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from .statistics import held_out, interval, said, said_change, wilson
+from ..study.results import cell_losses
 from ..study.search import propose
 from ..study.settings import Study
-from ..study.results import cell_losses
-from .statistics import held_out, interval, said, said_change, wilson
 
 # %% ../../nbs/61_evidence.tables.ipynb #36f82e62
 def made_up_results(
@@ -28,14 +28,15 @@ def made_up_results(
              ("", "d"): {1.: 0.5}, ("b", "d"): {1.: 0.7, 0.5: 0.7, 0.25: 0.7}}
     draws, rows = np.random.default_rng(0), []
     for (source, target), losses in truth.items():
-        for (weight, loss), head_lr, seed in product(losses.items(), (1e-3, 1e-2), seeds):
+        for (weight, expected), head_lr, seed in product(losses.items(), (1e-3, 1e-2), seeds):
             strategy = "scratch" if source == "" else "uniform" if weight == 1 else "gradual"
-            drawn = loss + (0.1 if head_lr > 1e-3 else 0.) + draws.normal(0, noise)
-            run = dict(key=f"{target} {strategy} {weight} {head_lr} {seed}", kind="target", source=source, target=target,
-                       strategy=strategy, weight=weight, head_lr=head_lr, grain="stage", depth=0, optimizer="adamw",
-                       seed=seed, state="done", last=2, work=1.)
-            rows += [run | dict(epoch=epoch, train_loss=drawn, valid_loss=drawn + 0.3*(2 - epoch), accuracy=1 - drawn/2)
-                     for epoch in (1, 2)]
+            drawn = expected + (0.1 if head_lr > 1e-3 else 0.) + draws.normal(0, noise)
+            run = dict(key=f"{target} {strategy} {weight} {head_lr} {seed}", kind="target", source=source,
+                       target=target, strategy=strategy, weight=weight, head_lr=head_lr, grain="stage", depth=0,
+                       optimizer="adamw", seed=seed, state="done", last=2, work=1.)
+            for epoch in (1, 2):
+                loss = drawn + 0.3*(2 - epoch)
+                rows.append(run | dict(epoch=epoch, train_loss=drawn, valid_loss=loss, accuracy=1 - drawn/2))
     return pd.DataFrame(rows)
 
 # %% ../../nbs/61_evidence.tables.ipynb #cb4a26ec
@@ -86,7 +87,8 @@ def ways_of(
     return list(rows.sort_values(list(order), ascending=list(order.values()))["way"].unique())
 
 # %% ../../nbs/61_evidence.tables.ipynb #d0baf80d
-CELL = ["strategy", "weight", "depth", "grain", "optimizer", "head_lr"] # What tells the runs of an experiment and seed apart
+# What tells the runs of an experiment and seed apart
+CELL = ["strategy", "weight", "depth", "grain", "optimizer", "head_lr"]
 
 def final(
     rows:pd.DataFrame # Of runs
@@ -186,7 +188,8 @@ def gains(
     for source, target in experiments_of(table):
         losses = _group_losses(_losses_by_seed(table, source, target))
         for gain, (one, other) in GAINS.items():
-            if one in losses and other in losses: reductions[source, target, gain] = 100*(1 - losses[one]/losses[other])
+            if one not in losses or other not in losses: continue
+            reductions[source, target, gain] = 100*(1 - losses[one]/losses[other])
     index = pd.MultiIndex.from_tuples(reductions, names=["source", "target", "gain"])
     return pd.DataFrame(list(reductions.values()), index=index)
 
@@ -202,11 +205,12 @@ def _losses_by_seed(
 # %% ../../nbs/61_evidence.tables.ipynb #4af6517c
 def _group_losses(
     cells:pd.DataFrame # From `_losses_by_seed`
-)->dict[str,pd.Series]: # scratch, uniform, gradual and transfer (all but scratch), where there are any → a loss a seed
+)->dict[str,pd.Series]: # Any of scratch, uniform, gradual and transfer (all but scratch) → a loss a seed
     "Losses of groups of strategies, each at the cell that is best on the other seeds"
     if cells.empty: return {}
     strategy = cells.columns.get_level_values("strategy")
-    groups = {name: strategy == name for name in ("scratch", "uniform", "gradual")} | {"transfer": strategy != "scratch"}
+    groups = {name: strategy == name for name in ("scratch", "uniform", "gradual")}
+    groups["transfer"] = strategy != "scratch"
     return {name: held_out(cells.loc[:, members]) for name, members in groups.items() if members.any()}
 
 # %% ../../nbs/61_evidence.tables.ipynb #e03c6c34
@@ -217,7 +221,8 @@ def strategy_losses(
     losses = {}
     for source, target in experiments_of(table):
         cells = _losses_by_seed(table, source, target)
-        for strategy, members in cells.T.groupby(level="strategy"): losses[source, target, strategy] = held_out(members.T)
+        for strategy, members in cells.T.groupby(level="strategy"):
+            losses[source, target, strategy] = held_out(members.T)
     index = pd.MultiIndex.from_tuples(losses, names=["source", "target", "strategy"])
     return pd.DataFrame(list(losses.values()), index=index)
 
@@ -241,7 +246,7 @@ def _ranks(
 def strategies_table(
     table:pd.DataFrame # From `results`
 )->pd.DataFrame: # A row a strategy, best first
-    "Mean rank with its interval over seeds, the loss beside that of uniform rates, and the work of forward and backward passes"
+    "Mean rank with its interval over seeds, loss beside that of uniform rates, and work of forward and backward passes"
     losses, work = strategy_losses(table), table.groupby("strategy")["work"].mean()
     ranks, rows = _ranks(losses), {}
     for strategy, by_seed in ranks.iterrows():
