@@ -20,7 +20,7 @@ from markupsafe import Markup
 from matplotlib import pyplot as plt
 
 from ..errors import InputError
-from .answers import QUESTIONS, answers, status_in_words
+from .answers import QUESTIONS, answers
 from .figures import plot_curves, plot_gains, plot_sources, plot_weights
 from gradlr.evidence.tables import (
     experiments_of,
@@ -35,7 +35,8 @@ from ..files import write_whole
 from ..rates.figures import plot_finder, plot_rates
 from ..rates.schedules import gradual_lrs
 from ..study.folder import read_records
-from ..study.results import results, status
+from ..study.progress import status, status_in_words
+from ..study.results import results
 from ..study.settings import Study, read_study
 
 # %% ../../nbs/64_evidence.report.ipynb #7c23658a

@@ -66,11 +66,13 @@ def dataloaders(
     if len(train) < batch_size:
         raise InputError(f"{len(train)} training images are less than one batch of {batch_size}: lower batch_size")
     device = torch.device(device or chosen_device())
-    for_training = TensorDL(_LabelledTensors(train, device, 0), bs=batch_size, shuffle=True, drop_last=True,
-                            after_batch=_transforms(size, augment, device), device=device)
+    def loader(images, split_idx, **kwargs):
+        # A batch is an index into one tensor: processes of a loader's own would only cost their start
+        return TensorDL(_LabelledTensors(images, device, split_idx), after_batch=_transforms(size, augment, device),
+                        num_workers=0, device=device, **kwargs)
+    for_training = loader(train, 0, bs=batch_size, shuffle=True, drop_last=True)
     # No gradients are kept in validation, which leaves memory for twice as many images
-    for_validation = TensorDL(_LabelledTensors(valid, device, 1), bs=2*batch_size,
-                              after_batch=_transforms(size, augment, device), device=device)
+    for_validation = loader(valid, 1, bs=2*batch_size)
     dls = DataLoaders(for_training, for_validation, device=device)
     dls.c, dls.vocab = len(train.classes), dls.train_ds.vocab
     return dls
