@@ -42,11 +42,15 @@ def weight_of(
     n_groups:int # Number of layer groups, at least 2
 )->float: # Rate of a group over the rate of the group after it
     "The weight that a fastai slice stands for"
-    if n_groups < 2 or not lrs.start: raise InputError(f"a weight needs at least 2 groups and a slice with a start, got {n_groups} and {lrs}")
+    if n_groups < 2 or not lrs.start:
+        raise InputError(f"a weight needs at least 2 groups and a slice with a start, got {n_groups} and {lrs}")
     return (lrs.start/lrs.stop)**(1/(n_groups-1))
 
 # %% ../../nbs/20_rates.schedules.ipynb #22a3dd8e
-GRAINS = ("fastai", "stage", "block")
+GRAINS = dict(
+    fastai="the groups that fastai makes: 3 for ResNets, 2 for every timm network",
+    stage="a group a stage, with the stem before and the head behind: 6 for ResNet34",
+    block="a group a block of layers: 18 for ResNet34")
 
 # %% ../../nbs/20_rates.schedules.ipynb #789f47c6
 def one_cycle(
@@ -56,6 +60,7 @@ def one_cycle(
     moms:tuple[float,float,float]=(0.95, 0.85, 0.95) # Momentum at the start, the peak and the end
 )->dict[str,Callable]: # Hyperparameter → value at a share of the training
     "Reversed-cosine warm-up, then cosine annealing (Smith & Topin 2017), as fastai's `fit_one_cycle`"
+    # here and below fastai, and torch with it, is imported by the function: settings ask for names alone
     from fastai.callback.schedule import combined_cos
     return {"lr": combined_cos(warm_up, lrs/25, lrs, lrs/1e5), "mom": combined_cos(warm_up, *moms)}
 
@@ -68,7 +73,9 @@ def warm_restarts(
 )->dict[str,Callable]: # Hyperparameter → value at a share of the training
     "Cosine annealing with warm restarts (Loshchilov & Hutter 2016)"
     from fastai.callback.schedule import SchedCos
-    if cycles < 1 or multiplier <= 0: raise InputError(f"warm restarts need at least 1 cycle and a multiplier above 0, got {cycles} and {multiplier}")
+    if cycles < 1 or multiplier <= 0:
+        raise InputError("warm restarts need at least 1 cycle and a multiplier above 0, "
+                         f"got {cycles} and {multiplier}")
     lengths = np.power(float(multiplier), np.arange(cycles))
     ends = np.cumsum(lengths)/lengths.sum()
     fall = SchedCos(lrs, lrs*0)
@@ -117,11 +124,17 @@ class Schedule:
     does:str # What it does, in a line
     make:Callable[...,dict[str,Callable]] # From peak rates and epochs, as the functions above
 
-    def __call__(self, lrs:np.ndarray, epochs:int)->dict[str,Callable]: return self.make(lrs, epochs)
+    def __call__(self,
+        lrs:np.ndarray, # Peak rates, one a layer group
+        epochs:int # Length of the training
+    )->dict[str,Callable]: # Hyperparameter → value at a share of the training
+        "The curves of a training"
+        return self.make(lrs, epochs)
 
 # %% ../../nbs/20_rates.schedules.ipynb #54a58edc
 SCHEDULES = dict(
-    one_cycle=Schedule("a warm-up over a quarter of the training, then cosine annealing, as fastai's fit_one_cycle", one_cycle),
+    one_cycle=Schedule("a warm-up over a quarter of the training, then cosine annealing, as fastai's fit_one_cycle",
+                       one_cycle),
     warm_restarts=Schedule("cosine annealing twice, the second time twice as long", warm_restarts),
     warm_up_cosine=Schedule("a warm-up over the first epoch, then cosine annealing", warm_up_cosine),
     triangular=Schedule("up and down in straight lines, twice", triangular),
