@@ -31,7 +31,7 @@ NETWORKS = dict(
     xresnet101=Network("residual network of 101 layers with a stem of three convolutions (He et al. 2018)"),
     xresnet152=Network("residual network of 152 layers with a stem of three convolutions (He et al. 2018)"),
     squeezenet1_0=Network("fire modules, 1.2 million weights (Iandola et al. 2016)"),
-    squeezenet1_1=Network("fire modules, 1.2 million weights (Iandola et al. 2016)"),
+    squeezenet1_1=Network("fire modules, 1.2 million weights, and less than half of the work of 1.0"),
     densenet121=Network("each layer sees all before it, 121 layers (Huang et al. 2016)"),
     densenet161=Network("each layer sees all before it, 161 layers (Huang et al. 2016)"),
     densenet169=Network("each layer sees all before it, 169 layers (Huang et al. 2016)"),
@@ -47,7 +47,9 @@ def architecture(
     network:str # A name in `NETWORKS`, or `timm/NAME`
 )->Callable|str: # What fastai's `vision_learner` takes
     "A network by name; raises `InputError` with the near names for an unknown one"
-    if not network.startswith("timm/"): return getattr(import_module("fastai.vision.models.all"), one_of(network, NETWORKS, "network"))
+    # imported here, so that settings can be read and checked without torch and fastai
+    if not network.startswith("timm/"):
+        return getattr(import_module("fastai.vision.models.all"), one_of(network, NETWORKS, "network"))
     try: import timm
     except ImportError as e: raise InputError(f"{network!r} needs timm: pip install 'gradlr[timm]'") from e
     return one_of(network.removeprefix("timm/"), timm.list_models(), "timm network")

@@ -13,33 +13,49 @@ from dataclasses import dataclass
 import numpy as np
 
 # %% ../../nbs/21_rates.strategies.ipynb #5acf229d
-def frozen_factors(n:int)->Callable[[float],np.ndarray]:
+def frozen_factors(
+    n:int # Layer groups
+)->Callable[[float],np.ndarray]: # Share of the training that is over → factor of each group, input first
     "The head alone"
     return lambda position: np.arange(n) == n - 1
 
 # %% ../../nbs/21_rates.strategies.ipynb #424c9e70
-def slice_factors(n:int)->Callable[[float],np.ndarray]:
+def slice_factors(
+    n:int # Layer groups
+)->Callable[[float],np.ndarray]: # Share of the training that is over → factor of each group, input first
     "The head, and everything else at a tenth of its rate"
     return lambda position: np.where(np.arange(n) == n - 1, 1., 0.1)
 
 # %% ../../nbs/21_rates.strategies.ipynb #791a307b
-def unfreezing_factors(n:int)->Callable[[float],np.ndarray]:
+def unfreezing_factors(
+    n:int # Layer groups
+)->Callable[[float],np.ndarray]: # Share of the training that is over → factor of each group, input first
     "Last group first, one more at equal distances of time"
+    # a phase begins at a share such as 3/5, whose product with n may lie a rounding error below 3
     return lambda position: np.arange(n) >= n - 1 - int(position*n + 1e-9)
 
 # %% ../../nbs/21_rates.strategies.ipynb #816b0def
-def chain_thaw_factors(n:int)->Callable[[float],np.ndarray]:
+def chain_thaw_factors(
+    n:int # Layer groups
+)->Callable[[float],np.ndarray]: # Share of the training that is over → factor of each group, input first
     "The head, each other group alone, all"
-    phases = [np.arange(n) == n - 1, *(0.1*(np.arange(n) == g) for g in range(n - 1)), np.full(n, 0.1)]
+    groups = np.arange(n)
+    alone = [0.1*(groups == group) for group in range(n - 1)]
+    phases = [groups == n - 1, *alone, np.full(n, 0.1)]
     return lambda position: phases[min(int(position*len(phases) + 1e-9), len(phases) - 1)]
 
 # %% ../../nbs/21_rates.strategies.ipynb #09393135
-def copied_frozen_factors(n:int, depth:int)->Callable[[float],np.ndarray]:
+def copied_frozen_factors(
+    n:int, # Layer groups
+    depth:int # Groups that were copied, from the input on
+)->Callable[[float],np.ndarray]: # Share of the training that is over → factor of each group, input first
     "All but the first groups, which were copied"
     return lambda position: np.arange(n) >= depth
 
 # %% ../../nbs/21_rates.strategies.ipynb #4cd78697
-def probe_then_tune_factors(n:int)->Callable[[float],np.ndarray]:
+def probe_then_tune_factors(
+    n:int # Layer groups
+)->Callable[[float],np.ndarray]: # Share of the training that is over → factor of each group, input first
     "The head, then everything more slowly"
     return lambda position: (np.arange(n) == n - 1) if position < 0.5 else np.full(n, 0.1)
 
@@ -48,12 +64,14 @@ def probe_then_tune_factors(n:int)->Callable[[float],np.ndarray]:
 class Strategy:
     "A way to fine-tune"
     does:str # What it does, in a line
-    factors:Callable[[int,int],Callable[[float],np.ndarray]]|None=None # From the numbers of layer groups and of copied ones: share of the training that is over → factor of each group's rate; None is 1 throughout
+    # from the numbers of layer groups and of copied ones, as the functions above make them
+    factors:Callable[[int,int],Callable[[float],np.ndarray]]|None=None # Factors of time; None is 1 throughout
     gradient_rule:str="" # Sets the factors anew each epoch, a name in `GRADIENT_RULES`
     stays_near:bool=False # Is leaving the source's weights penalised?
+    resumes:bool=True # Can another learner go on with a training, given weights and optimiser alone?
     needs_source:bool=True # Does it start from a source network?
     uses_weight:bool=True # Does its result depend on the weight?
-    uses_grain:bool=True # Does its result depend on the grain?
+    uses_grain:bool=True # Does its result depend on the grain? Not where all layers, or all but the head, have one rate
     uses_depth:bool=False # Does it copy some of the source's layer groups only?
 
 # %% ../../nbs/21_rates.strategies.ipynb #86a9b612
@@ -65,16 +83,25 @@ def _over_time(
 
 # %% ../../nbs/21_rates.strategies.ipynb #0b645228
 STRATEGIES = dict(
-    scratch=Strategy("random weights, one rate for all layers: no transfer", needs_source=False, uses_weight=False, uses_grain=False),
+    scratch=Strategy("random weights, one rate for all layers: no transfer",
+                     needs_source=False, uses_weight=False, uses_grain=False),
     uniform=Strategy("source weights, one rate for all layers", uses_weight=False, uses_grain=False),
     gradual=Strategy("source weights, rates that fall by the weight from a layer group to the one before it"),
-    fastai_slice=Strategy("the body at a tenth of the head's rate, as fastai's slice(lr)", _over_time(slice_factors), uses_weight=False, uses_grain=False),
-    frozen=Strategy("the head alone learns, on the source's features", _over_time(frozen_factors), uses_weight=False, uses_grain=False),
-    unfreezing=Strategy("the head first, then one group more at equal distances of time", _over_time(unfreezing_factors)),
+    fastai_slice=Strategy("the body at a tenth of the head's rate, as fastai's slice(lr)",
+                          _over_time(slice_factors), uses_weight=False, uses_grain=False),
+    frozen=Strategy("the head alone learns, on the source's features",
+                    _over_time(frozen_factors), uses_weight=False, uses_grain=False),
+    unfreezing=Strategy("the head first, then one group more at equal distances of time",
+                        _over_time(unfreezing_factors)),
     chain_thaw=Strategy("the head, then each group alone, then all", _over_time(chain_thaw_factors)),
-    probe_then_tune=Strategy("the head alone, then everything at a tenth of the rate", _over_time(probe_then_tune_factors)),
-    l2_sp=Strategy("a penalty on leaving the source's weights", stays_near=True),
-    auto_rgn=Strategy("rates from relative gradient norms, set anew each epoch", gradient_rule="relative_norms", uses_weight=False),
-    auto_snr=Strategy("groups with noisy gradients are frozen, chosen anew each epoch", gradient_rule="signal_to_noise", uses_weight=False),
-    copied=Strategy("the first groups from the source, the others anew; all learn", uses_weight=False, uses_depth=True),
-    copied_frozen=Strategy("the first groups from the source and frozen, the others anew", copied_frozen_factors, uses_weight=False, uses_depth=True))
+    probe_then_tune=Strategy("the head alone, then everything at a tenth of the rate",
+                             _over_time(probe_then_tune_factors)),
+    l2_sp=Strategy("a penalty on leaving the source's weights", stays_near=True, resumes=False),
+    auto_rgn=Strategy("rates from relative gradient norms, set anew each epoch",
+                      gradient_rule="relative_norms", uses_weight=False),
+    auto_snr=Strategy("groups with noisy gradients are frozen, chosen anew each epoch",
+                      gradient_rule="signal_to_noise", uses_weight=False),
+    copied=Strategy("the first groups from the source, the others anew; all learn",
+                    uses_weight=False, uses_depth=True),
+    copied_frozen=Strategy("the first groups from the source and frozen, the others anew",
+                           copied_frozen_factors, uses_weight=False, uses_depth=True))
