@@ -17,9 +17,9 @@ from .schedules import SCHEDULES
 def plot_rates(
     rates:dict[str,np.ndarray] # Label of a line → one rate a group, input first
 )->plt.Figure:
-    "Rates by layer on a logarithmic scale, a line a choice; lines are drawn over the depth, so that grains can be compared"
+    "Rates by layer, a line a choice; lines are drawn over the depth, so that grains can be compared"
     fig, ax = plt.subplots(figsize=(6, 3))
-    for (label, lrs), colour in zip(rates.items(), sns.color_palette("colorblind", len(rates))):
+    for (label, lrs), colour in zip(rates.items(), sns.color_palette("colorblind", len(rates)), strict=True):
         ax.plot(np.linspace(0, 1, len(lrs)), lrs, marker="o", markersize=4, label=label, color=colour)
     ax.set(yscale="log", xlabel="depth", ylabel="learning rate", xticks=[0, 1], xticklabels=["input", "head"])
     ax.legend(frameon=False, fontsize=8)
@@ -34,9 +34,11 @@ def plot_schedules(
     "Every schedule over a training, a line a layer group"
     positions = np.linspace(0, 1, 400)
     fig, axes = plt.subplots(1, len(SCHEDULES), figsize=(2.6*len(SCHEDULES), 2.2), sharey=True)
-    for ax, (name, schedule) in zip(axes, SCHEDULES.items()):
-        curve = np.array([schedule(lrs, epochs)["lr"](p) for p in positions])
-        for group, colour in zip(curve.T, sns.color_palette("viridis", len(lrs))): ax.plot(positions*epochs, group, color=colour)
+    for ax, (name, schedule) in zip(axes, SCHEDULES.items(), strict=True):
+        rate = schedule(lrs, epochs)["lr"]
+        curves = np.array([rate(position) for position in positions]).T
+        for curve, colour in zip(curves, sns.color_palette("viridis", len(lrs)), strict=True):
+            ax.plot(positions*epochs, curve, color=colour)
         ax.set_title(name, fontsize=9)
         ax.set_xlabel("epoch")
     axes[0].set_ylabel("learning rate")
@@ -45,16 +47,18 @@ def plot_schedules(
 
 # %% ../../nbs/24_rates.figures.ipynb #12753d71
 def plot_finder(
-    curves:dict[str,pd.DataFrame], # Title of a panel → curve from `find_lrs`
+    curves:dict[str,pd.DataFrame], # Title of a panel → curve from `find_lrs`, with its suggestions
     marks:dict[str,tuple[float,...]]|None=None # Title of a panel → head rates to mark, such as those of a study
 )->plt.Figure:
     "Loss against head rate, a panel a curve, with fastai's suggestions"
     fig, axes = plt.subplots(1, len(curves), figsize=(3.2*len(curves), 2.6), squeeze=False)
-    for ax, (title, curve) in zip(axes[0], curves.items()):
+    for ax, (title, curve) in zip(axes[0], curves.items(), strict=True):
         shown = curve.iloc[:-5] if len(curve) > 10 else curve
         ax.plot(shown["lr"], shown["loss"], color="0.3")
-        for (name, lr), colour in zip(curve.attrs.get("suggested", {}).items(), sns.color_palette("colorblind")):
-            ax.plot(lr, np.interp(lr, shown["lr"], shown["loss"]), "o", color=colour, label=name, markersize=5)
+        suggested = curve.attrs.get("suggested", {})
+        for (name, lr), colour in zip(suggested.items(), sns.color_palette("colorblind"), strict=False):
+            loss = np.interp(lr, shown["lr"], shown["loss"])
+            ax.plot(lr, loss, "o", color=colour, label=name, markersize=5)
         for lr in (marks or {}).get(title, ()): ax.axvline(lr, color="0.8", linewidth=1, zorder=0)
         ax.set(xscale="log", xlabel="head learning rate", title=title)
     axes[0,0].set_ylabel("loss")

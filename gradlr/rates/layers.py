@@ -62,7 +62,7 @@ def _named_groups(
         groups.setdefault(group, []).append(parameter)
     return _merged(groups)
 
-# %% ../../nbs/25_rates.layers.ipynb #641b7138
+# %% ../../nbs/25_rates.layers.ipynb #2ec5c0fd
 def _merged(
     groups:dict[str,list[nn.Parameter]] # Parameters of each group, input first
 )->dict[str,list[nn.Parameter]]: # Likewise
@@ -95,7 +95,7 @@ def layer_groups(
     groups = _named_groups(_body_names(body), grain)
     return groups | ({"head": head} if head else {})
 
-# %% ../../nbs/25_rates.layers.ipynb #cf8a19e1
+# %% ../../nbs/25_rates.layers.ipynb #0ed47997
 def _is_vision_model(
     model:nn.Module # Any network
 )->bool:
@@ -119,7 +119,7 @@ def _body_names(
         renamed.append((f"{names[index]}.{rest}", parameter))
     return renamed
 
-# %% ../../nbs/25_rates.layers.ipynb #c2a8b5ca
+# %% ../../nbs/25_rates.layers.ipynb #0ecfd4cc
 def without_weights(
     network:str # A name in `NETWORKS`, or `timm/NAME`
 )->nn.Module: # On torch's meta device
