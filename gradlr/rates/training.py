@@ -8,7 +8,8 @@ __all__ = ['BATCHES', 'GRADIENT_RULES', 'LayerFactors', 'gradients', 'relative_g
 
 # %% ../../nbs/29_rates.training.ipynb #63763e7b
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 import numpy as np
@@ -23,10 +24,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import InputError, one_of
-from .schedules import gradual_lrs
-from .strategies import STRATEGIES, Strategy
 from .finder import undisturbed
 from .learners import fit_schedule, keep_first, set_grain
+from .schedules import gradual_lrs
+from .strategies import STRATEGIES, Strategy
 
 # %% ../../nbs/29_rates.training.ipynb #9ad5ee26
 def _freeze(
@@ -35,10 +36,11 @@ def _freeze(
     frozen:tuple[bool,...] # One a group
 )->None:
     "Leave frozen groups without gradients, and their batch-norm layers in evaluation mode"
-    for group, still in zip(groups, frozen):
+    for group, still in zip(groups, frozen, strict=True):
         for parameter in group:
             parameter.requires_grad_(not still)
-            if still: parameter.grad = None                                   # an optimiser skips what has no gradient
+            # an optimiser skips what has no gradient
+            if still: parameter.grad = None
     for module in model.modules():
         if isinstance(module, _BatchNorm) and module.affine: module.train(module.weight.requires_grad)
 
@@ -53,11 +55,13 @@ class LayerFactors(Callback):
 
     def before_fit(self): self.epochs, self.steps = [], Counter()
 
-    def before_train(self): self.frozen, self.total = None, 0.                 # fastai has just put all layers into training mode
+    # fastai has just put all layers into training mode
+    def before_train(self): self.frozen, self.total = None, 0.
 
     def before_batch(self):
         factors = np.asarray(self.factors(float(self.pct_train)), dtype=float)
-        self.opt.set_hyper("lr", [hyper["lr"]*factor for hyper, factor in zip(self.opt.hypers, factors)])
+        lrs = [hyper["lr"]*factor for hyper, factor in zip(self.opt.hypers, factors, strict=True)]
+        self.opt.set_hyper("lr", lrs)
         frozen = tuple(factors == 0)
         if frozen != self.frozen: _freeze(self.model, self.opt.param_lists, frozen)
         self.frozen, self.total = frozen, self.total + factors
@@ -76,20 +80,29 @@ def gradients(
     batches:int=BATCHES # Training batches
 )->list[list[torch.Tensor]]: # A list a layer group, of gradients batches × shape, of its weights of two dimensions or more
     "Gradients of a few training batches"
-    model, voters = learn.model, [[p for p in group if p.ndim > 1] for group in learn.opt.param_lists]
-    for parameter in model.parameters(): parameter.requires_grad_(True)
-    kept = {name: tensor.clone() for name, tensor in model.named_buffers()}
+    model = learn.model
+    voters = [[p for p in group if p.ndim > 1] for group in learn.opt.param_lists]
     found = [[[] for _ in group] for group in voters]
+    for parameter in model.parameters(): parameter.requires_grad_(True)
     model.train()
-    with undisturbed(learn):
+    with undisturbed(learn), _kept_buffers(model):
         for x, y in islice(learn.dls.train, batches):
             model.zero_grad()
             learn.loss_func(model(x), y).backward()
-            for group, lists in zip(voters, found):
-                for parameter, seen in zip(group, lists): seen.append(parameter.grad.detach().clone())
+            for group, lists in zip(voters, found, strict=True):
+                for parameter, seen in zip(group, lists, strict=True): seen.append(parameter.grad.detach().clone())
     model.zero_grad()
-    for name, tensor in model.named_buffers(): tensor.copy_(kept[name])
     return [[torch.stack(seen) for seen in lists] for lists in found]
+
+# %% ../../nbs/29_rates.training.ipynb #6217550d
+@contextmanager
+def _kept_buffers(
+    model:nn.Module # In training mode, in which batch-norm layers count
+)->Iterator[None]:
+    "Batch-norm statistics are afterwards what they were before"
+    kept = {name: tensor.clone() for name, tensor in model.named_buffers()}
+    yield
+    for name, tensor in model.named_buffers(): tensor.copy_(kept[name])
 
 # %% ../../nbs/29_rates.training.ipynb #bc6b9aa7
 def relative_gradient_norms(
@@ -98,7 +111,7 @@ def relative_gradient_norms(
     "Norm of the gradient over the norm of the weights, a group (Auto-RGN, Lee et al. 2023)"
     weights = [sum(p.detach().square().sum() for p in group if p.ndim > 1)**0.5 for group in learn.opt.param_lists]
     norms = [sum(g.flatten(1).square().sum(1) for g in group).sqrt().mean() for group in gradients(learn)]
-    ratios = np.array([float(norm/weight) for norm, weight in zip(norms, weights)])
+    ratios = np.array([float(norm/weight) for norm, weight in zip(norms, weights, strict=True)])
     return ratios/ratios.max()
 
 # %% ../../nbs/29_rates.training.ipynb #a384ead5
@@ -110,6 +123,11 @@ def signal_to_noise(
     ratios = np.array([float(ratio(group)) for group in gradients(learn)])
     return ratios/ratios.max()
 
+# %% ../../nbs/29_rates.training.ipynb #f45a485a
+GRADIENT_RULES = dict(
+    relative_norms=relative_gradient_norms,
+    signal_to_noise=lambda learn: ~(signal_to_noise(learn) < 0.5))
+
 # %% ../../nbs/29_rates.training.ipynb #8331ff0f
 class FactorsFromGradients(LayerFactors):
     "Factors that are set at the start of each epoch"
@@ -118,33 +136,37 @@ class FactorsFromGradients(LayerFactors):
     ):
         super().__init__(lambda position: self.now)
         self.rule = rule
+
     def before_train(self):
         super().before_train()
         self.now = self.rule(self.learn)
 
 # %% ../../nbs/29_rates.training.ipynb #cf598b92
 class StayNear(Callback):
-    "L2-SP: a penalty on leaving the weights that the training started from"
+    "L2-SP: a penalty on leaving the weights that the training started from (Li et al. 2018)"
     run_valid = False
+
     def __init__(self,
         alpha:float=0.1, # Of the body; the paper's order of magnitude
         beta:float=0.01 # Of the head; the paper's
-    ): self.alpha, self.beta = alpha, beta
+    ): self.alpha, self.beta, self.start = alpha, beta, None
+
     def before_fit(self):
-        self.decay = [hyper["wd"] for hyper in self.opt.hypers]
-        self.opt.set_hyper("wd", 0.)
         *body, self.head = self.opt.param_lists
-        self.body = [p for group in body for p in group]
-        if not hasattr(self.learn, "start_weights"): self.learn.start_weights = [p.detach().clone() for p in self.body]
+        # a training that goes on keeps the start and the weight decay of its first fit
+        if self.start is None:
+            self.start = {p: p.detach().clone() for group in body for p in group}
+            self.decay = [hyper["wd"] for hyper in self.opt.hypers]
+        self.opt.set_hyper("wd", 0.)
+
     def before_step(self):
-        for parameter, start in zip(self.body, self.start_weights):
+        for parameter, start in self.start.items():
             if parameter.grad is not None: parameter.grad.add_(parameter.detach() - start, alpha=self.alpha)
         for parameter in self.head: parameter.grad.add_(parameter.detach(), alpha=self.beta)
+
     def after_fit(self): self.opt.set_hyper("wd", self.decay)
 
-# %% ../../nbs/29_rates.training.ipynb #ce9a89ad
-GRADIENT_RULES = dict(relative_norms=relative_gradient_norms, signal_to_noise=lambda learn: ~(signal_to_noise(learn) < 0.5))
-
+# %% ../../nbs/29_rates.training.ipynb #89a6ac6c
 def _callbacks(
     strategy:Strategy, # Of a training
     n:int, # Layer groups
@@ -155,30 +177,51 @@ def _callbacks(
     if strategy.gradient_rule: return [FactorsFromGradients(GRADIENT_RULES[strategy.gradient_rule])]
     return [StayNear()] if strategy.stays_near else []
 
+# %% ../../nbs/29_rates.training.ipynb #23521edb
+def _callbacks_so_far(
+    learn:Learner, # That is to go on
+    name:str # Of a strategy that holds more than weights and optimiser
+)->list[Callback]:
+    "The callbacks of a training that goes on; raises `InputError` in a learner that did not begin it"
+    began, callbacks = getattr(learn, "followed", ("", []))
+    if began != name:
+        raise InputError(f"{name} is resumed with the learner that began it: it holds the source's weights")
+    return callbacks
+
 # %% ../../nbs/29_rates.training.ipynb #89a6ac6b
 @patch
 def fit_strategy(self:Learner,
     strategy:str, # A name in `STRATEGIES`
     epochs:int, # Passes over the training images
     head_lr:float, # Peak learning rate of the head
-    weight:float=0.5, # Rate of a group over the rate of the group after it, in (0, 1]; ignored by strategies that do not use it
-    grain:str="stage", # How finely the network is cut: "fastai", "stage" or "block"
+    weight:float=0.5, # Rate of a group over the rate of the group after it, in (0, 1]; some strategies ignore it
+    grain:str="stage", # A name in `GRAINS`: how finely the network is cut
     schedule:str|Callable="one_cycle", # A name in `SCHEDULES`, or a function like those
-    start_epoch:int=0, # Of a training that is resumed, with weights and optimiser loaded (`set_grain` before `load`, which needs the same groups)
+    # into another learner, weights and optimiser are loaded first: `set_grain`, then `load`, which needs the groups
+    start_epoch:int=0, # Of a training that is resumed
     depth:int=0, # Layer groups that `copied` and `copied_frozen` take from the source; others take all of its body
     cbs=None # Further fastai callbacks of this fit
 )->pd.DataFrame: # A row an epoch, a column a layer group: mean factor of its rate
     "Fine-tune with a strategy; scratch is the same as uniform here, since the learner brings its weights"
     chosen, n = STRATEGIES[one_of(strategy, STRATEGIES, "strategy")], set_grain(self, grain)
-    if not 0 <= start_epoch < epochs: raise InputError(f"start_epoch must be in 0 … {epochs - 1}, got {start_epoch}")
-    if strategy == "l2_sp" and start_epoch and not hasattr(self, "start_weights"): raise InputError("l2_sp is resumed with the learner that began it: it holds the source's weights")
+    if not 0 <= start_epoch < epochs:
+        raise InputError(f"start_epoch must be in 0 … {epochs - 1}, got {start_epoch}")
+    if start_epoch and not chosen.resumes: own = _callbacks_so_far(self, strategy)
+    else: own = _callbacks(chosen, n, depth)
+    self.followed = strategy, own
     if chosen.uses_depth and not start_epoch: keep_first(self, depth, grain)
-    if not start_epoch: vars(self).pop("start_weights", None)                  # those of an earlier training
-    lrs, own = gradual_lrs(head_lr, weight if chosen.uses_weight else 1., n), _callbacks(chosen, n, depth)
+    lrs = gradual_lrs(head_lr, weight if chosen.uses_weight else 1., n)
     fit_schedule(self, epochs, lrs, schedule, [*own, *(cbs or [])], start_epoch)
-    self.layer_factors = next((cb for cb in own if isinstance(cb, LayerFactors)), None)
-    rows = self.layer_factors.epochs if self.layer_factors else [[1.]*n]*(epochs - start_epoch)
+    factors = _factors_of(self)
+    rows = factors.epochs if factors else [[1.]*n]*(epochs - start_epoch)
     return pd.DataFrame(rows, index=pd.RangeIndex(start_epoch + 1, start_epoch + 1 + len(rows), name="epoch"))
+
+# %% ../../nbs/29_rates.training.ipynb #65f4ff8a
+def _factors_of(
+    learn:Learner # After `fit_strategy`
+)->LayerFactors|None: # None where all groups learnt from start to end
+    "What the last training's strategy did to the rates"
+    return next((cb for cb in learn.followed[1] if isinstance(cb, LayerFactors)), None)
 
 # %% ../../nbs/29_rates.training.ipynb #b098829e
 def _step_flops(
@@ -188,10 +231,8 @@ def _step_flops(
     "Floating-point operations of a training step, forward and backward"
     x = learn.dls.valid.one_batch()[0][:2]
     learn.model.train()
-    kept = {name: tensor.clone() for name, tensor in learn.model.named_buffers()}
     _freeze(learn.model, learn.opt.param_lists, frozen)
-    with FlopCounterMode(display=False) as counter: learn.model(x).sum().backward()
-    for name, tensor in learn.model.named_buffers(): tensor.copy_(kept[name])
+    with _kept_buffers(learn.model), FlopCounterMode(display=False) as counter: learn.model(x).sum().backward()
     _freeze(learn.model, learn.opt.param_lists, (False,)*len(frozen))
     learn.model.zero_grad()
     return counter.get_total_flops()
@@ -201,11 +242,12 @@ def work_share(
     learn:Learner # After `fit_strategy`
 )->float: # 1 where all groups learnt from start to end
     "Forward and backward work of a training over that of one without frozen groups"
-    factors = learn.layer_factors
+    factors = _factors_of(learn)
     if factors is None: return 1.
     n, steps = len(learn.opt.param_lists), sum(factors.steps.values())
     with undisturbed(learn):
         whole = _step_flops(learn, (False,)*n)
         spent = sum(count*_step_flops(learn, frozen) for frozen, count in factors.steps.items())
-    asked = min(BATCHES, len(learn.dls.train))*len(factors.epochs) if isinstance(factors, FactorsFromGradients) else 0
+    asked = 0
+    if isinstance(factors, FactorsFromGradients): asked = min(BATCHES, len(learn.dls.train))*len(factors.epochs)
     return (spent + asked*whole)/(steps*whole)
