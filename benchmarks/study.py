@@ -1,5 +1,5 @@
 "A study of 40 short runs beside the sum of its bare runs, in one process and in two; then what 10,000 runs cost to plan, look up and collect"
-import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -11,45 +11,41 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch.nn.functional import cross_entropy
 
 warnings.simplefilter("ignore", FutureWarning)
-from gradlr.rates.learners import fastest_precision, target_learner
-from gradlr.images.samples import Sample
-from gradlr.images.sets import ImageSet
-from gradlr.images.drawing import load_sample
-from gradlr.images.loaders import dataloaders
-from gradlr.study.settings import Experiment, Study, to_toml
-from gradlr.study.plan import plan
-from gradlr.study.folder import _as_text, published, read_records, weights_file
-from gradlr.study.results import collect, status
-from gradlr.study.execute import execute
+import bare
 from measuring import about_the_machine, in_fresh_process, measured
 
-SOURCE, TARGET = (Sample("photos", classes, 96, 24) for classes in (("astronaut", "coffee", "hubble", "rocket"), ("chelsea", "ihc", "retina", "motorcycle")))
+from gradlr.images.drawing import load_sample
+from gradlr.images.loaders import dataloaders
+from gradlr.images.samples import Sample
+from gradlr.images.sets import ImageSet
+from gradlr.rates.learners import fastest_precision, target_learner
+from gradlr.study.execute import execute
+from gradlr.study.folder import StudyFolder
+from gradlr.study.plan import plan
+from gradlr.study.results import collect, status
+from gradlr.study.settings import Experiment, Study, to_toml
+
+SOURCE = Sample("photos", ("astronaut", "coffee", "hubble", "rocket"), 96, 24)
+TARGET = Sample("photos", ("chelsea", "ihc", "retina", "motorcycle"), 96, 24)
 MANY = 10_000
 SHORT = Study("short", (Experiment("source", "target"),), head_lrs=(1e-3,), weights=(0.5,), strategies=("gradual",), size=32,
-              epochs=2, batch_size=64, source_epochs=1, finder_steps=25, precision=fastest_precision("resnet34", 32, 64), samples=dict(source=SOURCE, target=TARGET))
+              epochs=2, batch_size=64, source_epochs=1, finder_steps=25,
+              precision=fastest_precision("resnet34", 32, 64), samples=dict(source=SOURCE, target=TARGET))
 
 def bare_run(weights:dict[str,torch.Tensor], train:ImageSet, valid:ImageSet)->float:
     "Seconds of the same training as a plain loop in one thread: new network, source's weights, epochs with validation"
     begin = time.perf_counter()
-    model = target_learner(dataloaders(train, valid, SHORT.size, SHORT.batch_size), network=SHORT.network).model.to(memory_format=torch.channels_last)
-    model.load_state_dict({name: value for name, value in weights.items() if name.startswith("0.")}, strict=False)
+    dls = dataloaders(train, valid, SHORT.size, SHORT.batch_size, device="cpu")
+    model = target_learner(dls, network=SHORT.network).model.to(memory_format=torch.channels_last)
+    body = {name: value for name, value in weights.items() if name.startswith("0.")}
+    model.load_state_dict(body, strict=False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    mean, std = (torch.tensor(s)[:,None,None] for s in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-    def loss_of(images, index):
-        x = ((images.images[index].float()/255 - mean)/std).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=SHORT.precision == "bfloat16"): return cross_entropy(model(x), images.labels[index])
     for _ in range(SHORT.epochs):
-        model.train()
-        for index in torch.randperm(len(train)).split(SHORT.batch_size):
-            loss_of(train, index).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        model.eval()
-        with torch.no_grad():
-            for index in torch.arange(len(valid)).split(2*SHORT.batch_size): loss_of(valid, index)
+        images = bare.batches(train.images, train.labels, SHORT.batch_size, shuffle=True)
+        bare.train(model, optimizer, images, precision=SHORT.precision)
+        bare.validate(model, bare.batches(valid.images, valid.labels, 2*SHORT.batch_size), precision=SHORT.precision)
     return time.perf_counter() - begin
 
 def bare_runs(file:Path, n:int)->list[float]:
@@ -65,31 +61,37 @@ def whole_study(folder:Path, jobs:int)->float:
     execute(replace(SHORT, seeds=tuple(range(41))), folder, jobs, extend=True)
     return time.perf_counter() - begin
 
+def record_of(folder:StudyFolder, kind:str)->dict:
+    "The first record of a kind"
+    return next(record for record in folder.records() if record["run"]["kind"] == kind)
+
 def compare_short_runs(folder:Path)->None:
     "One process and two, bare runs after each: the machine's speed drifts"
-    seconds, bare = {}, []
+    seconds, bare_seconds = {}, []
     for jobs in (1, 2):
-        seconds[jobs] = in_fresh_process(whole_study, folder/str(jobs), jobs)
-        source = next(record for record in read_records(folder/str(jobs)) if record["run"]["kind"] == "source")
-        bare += in_fresh_process(bare_runs, weights_file(folder/str(jobs), source["weights_sha256"]), 6)
-    total, images = 40*statistics.median(bare), 40*SHORT.epochs*4*TARGET.train
+        study = StudyFolder(folder/str(jobs))
+        seconds[jobs] = in_fresh_process(whole_study, study.path, jobs)
+        weights = study.weights(record_of(study, "source")["weights_sha256"])
+        bare_seconds += in_fresh_process(bare_runs, weights, 6)
+    total, images = 40*statistics.median(bare_seconds), 40*SHORT.epochs*4*TARGET.train
     print(f"40 runs of {SHORT.epochs} epochs of {4*TARGET.train} images of {SHORT.size} px, ResNet34, {SHORT.precision}")
-    print(f"  a bare run, 1 thread: {statistics.median(bare):.1f} s ({min(bare):.1f} to {max(bare):.1f}, n={len(bare)}), 40 of them {total:.0f} s")
-    for jobs, spent in seconds.items(): print(f"  the study in {jobs} process{'es' if jobs > 1 else ''}: {spent:.0f} s, {images/spent:.0f} images/s; {total/spent:.2f} of the bare runs, {seconds[1]/spent:.2f} of one process")
+    print(f"  a bare run, 1 thread: {statistics.median(bare_seconds):.1f} s ({min(bare_seconds):.1f} to "
+          f"{max(bare_seconds):.1f}, n={len(bare_seconds)}), 40 of them {total:.0f} s")
+    for jobs, spent in seconds.items():
+        print(f"  the study in {jobs} process{'es' if jobs > 1 else ''}: {spent:.0f} s, {images/spent:.0f} images/s; "
+              f"{total/spent:.2f} of the bare runs, {seconds[1]/spent:.2f} of one process")
 
 def many_records(folder:Path)->None:
     "A folder that looks as if 10,000 runs had been made: one real record again and again, each under its own run's key"
-    records = read_records(folder/"1")
-    real = next(record for record in records if record["run"]["kind"] == "target")
-    source = next(record for record in records if record["run"]["kind"] == "source")
+    one, many = StudyFolder(folder/"1"), StudyFolder(folder/"many")
+    real, source = record_of(one, "target"), record_of(one, "source")
     study = replace(SHORT, seeds=tuple(range(MANY)))
-    data = json.loads((folder/"1"/"data.json").read_text())
-    (folder/"many"/"records").mkdir(parents=True)
-    (folder/"many"/"data.json").write_text(json.dumps(data))
-    (folder/"many"/"study.toml").write_text(to_toml(study))
-    runs = plan(study, {name: about["fingerprint"] for name, about in data.items()}, {"source": source["weights_sha256"]})
-    for run in runs:
-        if run.kind == "target": (folder/"many"/"records"/f"{run.key}.json").write_text(_as_text(real | dict(key=run.key, run=asdict(run))))
+    many.path.mkdir()
+    shutil.copy(one.path/"data.json", many.path)
+    (many.path/"study.toml").write_text(to_toml(study))
+    fingerprints = {name: about["fingerprint"] for name, about in one.data().items()}
+    for run in plan(study, fingerprints, {"source": source["weights_sha256"]}):
+        if run.kind == "target": many.publish(real | dict(key=run.key, run=asdict(run)))
 
 def tell(name:str, work)->None:
     "Time and memory of a piece of work, in words"
@@ -99,12 +101,12 @@ def tell(name:str, work)->None:
 def many_runs(folder:Path)->None:
     "What 10,000 runs cost beside their training"
     many_records(folder)
-    study = replace(SHORT, seeds=tuple(range(MANY)))
+    study, many = replace(SHORT, seeds=tuple(range(MANY))), folder/"many"
     print(f"{MANY:,} runs")
     tell("plan, with all keys", lambda: [run.key for run in plan(study, dict(source="", target=""), dict(source=""))])
-    tell("what is left to do", lambda: published(folder/"many"))
-    tell("status", lambda: status(folder/"many"))
-    tell("collect", lambda: collect(folder/"many"))
+    tell("what is left to do", lambda: StudyFolder(many).published())
+    tell("status", lambda: status(many))
+    tell("collect", lambda: collect(many))
 
 def help_seconds()->list[float]:
     "Seconds of `gradlr --help`"

@@ -7,26 +7,26 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from torch import nn
 from torch.nn.functional import cross_entropy, interpolate
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models import resnet34
 
 warnings.simplefilter("ignore", FutureWarning)
+import bare
 from fastai.learner import Learner
 from fastai.vision.augment import Resize
 from fastai.vision.data import ImageDataLoaders
 from fastai.vision.learner import vision_learner
-from gradlr.rates.learners import fastest_precision, target_learner
-from gradlr.images.sets import ImageSet
+from measuring import about_the_machine
+
 from gradlr.images.datasets import load_photos
 from gradlr.images.loaders import dataloaders
-from measuring import about_the_machine
-from torchvision.models import resnet34
+from gradlr.images.sets import ImageSet
+from gradlr.rates.learners import fastest_precision, target_learner
 
 BATCH, REPEATS, SIDE = 64, 7, 2048
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 IMAGES = {224: 2048} if DEVICE.type == "cuda" else {32: 768, 64: 384, 128: 128}   # side in pixels → images an epoch
-MEAN, STD = (torch.tensor(s, device=DEVICE)[:,None,None] for s in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 DTYPES = dict(float32=torch.float32, bfloat16=torch.bfloat16)
 
 def photographs(n:int, size:int)->ImageSet:
@@ -38,7 +38,7 @@ def photographs(n:int, size:int)->ImageSet:
 
 def written(images:ImageSet, folder:Path)->Path:
     "The same images as files, a folder a class; a few of them once more for validation, which is not timed"
-    for k, (image, label) in enumerate(zip(images.images, images.labels)):
+    for k, (image, label) in enumerate(zip(images.images, images.labels, strict=True)):
         for part in ("train", "valid") if k % 32 == 0 else ("train",):
             place = folder/part/images.classes[label]
             place.mkdir(parents=True, exist_ok=True)
@@ -57,18 +57,13 @@ def by_gradlr(images:ImageSet, size:int, precision:str):
         with learn.no_bar(), learn.no_logging(): learn.fit_gradual(1, 1e-4, 0.5)
     return epoch
 
-def by_bare_loop(images:ImageSet, precision:str):
+def by_bare_loop(images:ImageSet, size:int, precision:str):
     "An epoch of a plain loop: the same network, channels-last, the same precision, fused AdamW, the same normalisation"
-    model = target_learner(dataloaders(images, images, images.images.shape[-1], BATCH)).model.to(DEVICE, memory_format=torch.channels_last).train()
+    model = target_learner(dataloaders(images, images, size, BATCH)).model
+    model.to(DEVICE, memory_format=torch.channels_last)
     pixels, labels = images.images.to(DEVICE), images.labels.to(DEVICE)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-    def epoch():
-        for index in torch.randperm(len(images)).split(BATCH):
-            x = ((pixels[index].float()/255 - MEAN)/STD).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(DEVICE.type, torch.bfloat16, enabled=precision == "bfloat16"): loss = cross_entropy(model(x), labels[index])
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
+    def epoch(): bare.train(model, optimizer, bare.batches(pixels, labels, BATCH, shuffle=True), precision=precision)
     return epoch
 
 def by_files(folder:Path, size:int):
@@ -80,7 +75,8 @@ def by_files(folder:Path, size:int):
 def operations(size:int)->int:
     "Floating-point operations of a training step, an image"
     model = resnet34(num_classes=8)
-    with FlopCounterMode(display=False) as counter: cross_entropy(model(torch.rand(2, 3, size, size)), torch.tensor([0, 1])).backward()
+    x, y = torch.rand(2, 3, size, size), torch.tensor([0, 1])
+    with FlopCounterMode(display=False) as counter: cross_entropy(model(x), y).backward()
     return counter.get_total_flops()//2
 
 def timed(work)->float:
@@ -95,16 +91,17 @@ def compare(size:int, folder:Path)->None:
     n, precision = IMAGES[size], fastest_precision("resnet34", size, BATCH)
     images = photographs(n, size)
     left, right = (torch.rand(SIDE, SIDE, device=DEVICE).to(DTYPES[precision]) for _ in range(2))
-    works = {"gradlr": by_gradlr(images, size, precision), "bare loop": by_bare_loop(images, precision), "fastai files": by_files(written(images, folder), size),
-             "product": lambda: left @ right}
+    works = {"gradlr": by_gradlr(images, size, precision), "bare loop": by_bare_loop(images, size, precision),
+             "fastai files": by_files(written(images, folder), size), "product": lambda: left @ right}
     seconds = {name: [] for name in works}
     for _ in range(REPEATS + 1):                                            # the first of each warms up
         for name, work in works.items(): seconds[name].append(timed(work))
     seconds = {name: spent[1:] for name, spent in seconds.items()}
     seconds["arithmetic bound"] = [s*n*operations(size)/(2*SIDE**3) for s in seconds.pop("product")]
-    print(f"{size} px, {precision}, batches of {BATCH}, {torch.get_num_threads()} threads, {REPEATS} epochs of {n} images each; images a second, and how many times as fast gradlr is (median over rounds)")
+    print(f"{size} px, {precision}, batches of {BATCH}, {torch.get_num_threads()} threads, "
+          f"{REPEATS} epochs of {n} images each; images a second, and how many times as fast gradlr is (median over rounds)")
     for name, spent in seconds.items():
-        times = statistics.median(other/own for other, own in zip(spent, seconds["gradlr"]))
+        times = statistics.median(other/own for other, own in zip(spent, seconds["gradlr"], strict=True))
         print(f"  {name:18}{n/statistics.median(spent):7.0f} ({n/max(spent):.0f} to {n/min(spent):.0f}){times:8.2f}", flush=True)
 
 if __name__ == "__main__":

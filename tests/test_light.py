@@ -1,0 +1,24 @@
+"What reads settings and records alone starts without the libraries that train and draw"
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"torch", "fastai", "matplotlib"}
+LIGHT = ("errors", "files", "images.samples",
+         "rates.schedules", "rates.strategies", "rates.optimizers", "rates.networks")
+
+def imported(module:str)->set[str]:
+    "The heavy libraries that a fresh interpreter has after importing a module of gradlr"
+    code = f"import sys; import gradlr.{module}; print(*(name for name in {sorted(HEAVY)} if name in sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.split())
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_imports_nothing_heavy(module):
+    assert imported(module) == set()
+
+def test_would_be_seen():
+    "A module that trains does import them"
+    assert {"torch", "fastai"} <= imported("rates.learners")
