@@ -36,7 +36,7 @@ def without_dropout(learn):
         if isinstance(module, torch.nn.Dropout): module.p = 0.
 
 PLAIN = {
-    "adamw": lambda groups: torch.optim.AdamW(groups, weight_decay=0.01),
+    "adamw": lambda groups: torch.optim.AdamW(groups, weight_decay=0.01, fused=True),
     "momentum": lambda groups: torch.optim.SGD(groups, momentum=0.9)}
 
 def test_batches_are_the_images_scaled_and_normalised():
