@@ -1,4 +1,4 @@
-"A study of 40 short runs beside the sum of its bare runs, in one process and in two; then what 10,000 runs cost to plan, look up and collect"
+"A study of 40 short runs beside its bare runs, in one process and in two; then what 10,000 runs cost beside training"
 import shutil
 import statistics
 import subprocess
@@ -30,8 +30,8 @@ from gradlr.study.settings import Experiment, Study, to_toml
 SOURCE = Sample("photos", ("astronaut", "coffee", "hubble", "rocket"), 96, 24)
 TARGET = Sample("photos", ("chelsea", "ihc", "retina", "motorcycle"), 96, 24)
 MANY = 10_000
-SHORT = Study("short", (Experiment("source", "target"),), head_lrs=(1e-3,), weights=(0.5,), strategies=("gradual",), size=32,
-              epochs=2, batch_size=64, source_epochs=1, finder_steps=25,
+SHORT = Study("short", (Experiment("source", "target"),), head_lrs=(1e-3,), weights=(0.5,),
+              strategies=("gradual",), size=32, epochs=2, batch_size=64, source_epochs=1, finder_steps=25,
               precision=fastest_precision("resnet34", 32, 64), samples=dict(source=SOURCE, target=TARGET))
 
 def bare_run(weights:dict[str,torch.Tensor], train:ImageSet, valid:ImageSet)->float:
@@ -55,7 +55,8 @@ def bare_runs(file:Path, n:int)->list[float]:
     return [bare_run(weights, *parts) for _ in range(n + 1)][1:]
 
 def whole_study(folder:Path, jobs:int)->float:
-    "Seconds of the study's 40 target runs; two jobs start workers and pay their imports, one job trains in this process; source and finder were run before"
+    "Seconds of the study's 40 target runs; source and finder were run before"
+    # two jobs start workers and pay their imports, one job trains in this process
     execute(replace(SHORT, seeds=(0,)), folder, jobs)
     begin = time.perf_counter()
     execute(replace(SHORT, seeds=tuple(range(41))), folder, jobs, extend=True)
@@ -74,7 +75,8 @@ def compare_short_runs(folder:Path)->None:
         weights = study.weights(record_of(study, "source")["weights_sha256"])
         bare_seconds += in_fresh_process(bare_runs, weights, 6)
     total, images = 40*statistics.median(bare_seconds), 40*SHORT.epochs*4*TARGET.train
-    print(f"40 runs of {SHORT.epochs} epochs of {4*TARGET.train} images of {SHORT.size} px, ResNet34, {SHORT.precision}")
+    print(f"40 runs of {SHORT.epochs} epochs of {4*TARGET.train} images of {SHORT.size} px, "
+          f"ResNet34, {SHORT.precision}")
     print(f"  a bare run, 1 thread: {statistics.median(bare_seconds):.1f} s ({min(bare_seconds):.1f} to "
           f"{max(bare_seconds):.1f}, n={len(bare_seconds)}), 40 of them {total:.0f} s")
     for jobs, spent in seconds.items():

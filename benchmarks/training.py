@@ -1,4 +1,4 @@
-"Training ResNet34: gradlr beside a bare PyTorch loop on the same tensors, fastai's pipeline of files, and the arithmetic bound; alternating"
+"Training ResNet34: gradlr, a bare PyTorch loop on the same tensors, fastai's pipeline of files, the arithmetic bound"
 import statistics
 import tempfile
 import time
@@ -68,7 +68,8 @@ def by_bare_loop(images:ImageSet, size:int, precision:str):
 
 def by_files(folder:Path, size:int):
     "An epoch of fastai as its documentation shows it: image files, default settings"
-    learn = vision_learner(ImageDataLoaders.from_folder(folder, bs=BATCH, item_tfms=Resize(size)), resnet34, pretrained=False, n_out=8)
+    dls = ImageDataLoaders.from_folder(folder, bs=BATCH, item_tfms=Resize(size))
+    learn = vision_learner(dls, resnet34, pretrained=False, n_out=8)
     learn.dls.loaders[1] = []
     return lambda: one_epoch(learn)
 
@@ -99,10 +100,12 @@ def compare(size:int, folder:Path)->None:
     seconds = {name: spent[1:] for name, spent in seconds.items()}
     seconds["arithmetic bound"] = [s*n*operations(size)/(2*SIDE**3) for s in seconds.pop("product")]
     print(f"{size} px, {precision}, batches of {BATCH}, {torch.get_num_threads()} threads, "
-          f"{REPEATS} epochs of {n} images each; images a second, and how many times as fast gradlr is (median over rounds)")
+          f"{REPEATS} epochs of {n} images each; "
+          "images a second, and how many times as fast gradlr is (median over rounds)")
     for name, spent in seconds.items():
         times = statistics.median(other/own for other, own in zip(spent, seconds["gradlr"], strict=True))
-        print(f"  {name:18}{n/statistics.median(spent):7.0f} ({n/max(spent):.0f} to {n/min(spent):.0f}){times:8.2f}", flush=True)
+        rate = f"{n/statistics.median(spent):7.0f} ({n/max(spent):.0f} to {n/min(spent):.0f})"
+        print(f"  {name:18}{rate}{times:8.2f}", flush=True)
 
 if __name__ == "__main__":
     print(about_the_machine())

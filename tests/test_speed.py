@@ -65,7 +65,7 @@ def test_first_steps_equal_those_of_a_plain_loop(optimizer, layout):
     for ours, theirs in zip(seen.losses[:STEPS], expected, strict=True): assert abs(ours/theirs.item() - 1) < 1e-5
 
 def test_bfloat16_ends_within_the_spread_over_seeds():
-    "Mean loss and accuracy of both precisions over five seeds differ by less than the width of the 95 % interval of their difference"
+    "Mean loss and accuracy over five seeds differ by less than the width of the 95 % interval of their difference"
     ends = {"float32": [], "bfloat16": []}
     for seed in range(5):
         for precision, found in ends.items():

@@ -78,7 +78,7 @@ BATCHES = 5 # Of training images that gradients are asked of, as in the paper
 def gradients(
     learn:Learner, # Keeps weights, statistics and random state; all of it is trainable afterwards
     batches:int=BATCHES # Training batches
-)->list[list[torch.Tensor]]: # A list a layer group, of gradients batches × shape, of its weights of two dimensions or more
+)->list[list[torch.Tensor]]: # By layer group, batches × shape of each of its weights of two dimensions or more
     "Gradients of a few training batches"
     model = learn.model
     voters = [[p for p in group if p.ndim > 1] for group in learn.opt.param_lists]
