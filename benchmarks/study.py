@@ -24,7 +24,8 @@ from gradlr.rates.learners import fastest_precision, target_learner
 from gradlr.study.execute import execute
 from gradlr.study.folder import StudyFolder
 from gradlr.study.plan import plan
-from gradlr.study.results import collect, status
+from gradlr.study.progress import status
+from gradlr.study.results import collect
 from gradlr.study.settings import Experiment, Study, to_toml
 
 SOURCE = Sample("photos", ("astronaut", "coffee", "hubble", "rocket"), 96, 24)

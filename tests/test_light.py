@@ -5,8 +5,11 @@ import sys
 import pytest
 
 HEAVY = {"torch", "fastai", "matplotlib"}
-LIGHT = ("errors", "files", "images.samples",
-         "rates.schedules", "rates.strategies", "rates.optimizers", "rates.networks")
+LIGHT = ("errors", "files", "machine", "images.samples",
+         "rates.schedules", "rates.strategies", "rates.optimizers", "rates.networks",
+         "study.search", "study.settings", "study.plan", "study.folder", "study.progress", "study.results",
+         "evidence.statistics", "evidence.tables", "evidence.answers")
+DRAWING = ("rates.figures", "evidence.figures", "evidence.report") # These draw, so they may import matplotlib
 
 def imported(module:str)->set[str]:
     "The heavy libraries that a fresh interpreter has after importing a module of gradlr"
@@ -18,6 +21,10 @@ def imported(module:str)->set[str]:
 @pytest.mark.parametrize("module", LIGHT)
 def test_imports_nothing_heavy(module):
     assert imported(module) == set()
+
+@pytest.mark.parametrize("module", DRAWING)
+def test_draws_without_torch(module):
+    assert imported(module) <= {"matplotlib"}
 
 def test_would_be_seen():
     "A module that trains does import them"

@@ -71,7 +71,7 @@ def find_lrs(
     start_lr:float=1e-7, # Lowest head rate tried
     end_lr:float=10, # Highest head rate tried
     steps:int=100 # Batches to train, at least 25
-)->pd.DataFrame: # Head rate `lr` and `loss` a step; `.attrs["suggested"]` has the suggested head rates by name
+)->tuple[pd.DataFrame,dict[str,float]]: # Head rate `lr` and `loss` a step; suggested head rates by name
     "fastai's learning-rate finder over discriminative rates"
     if steps < 25: raise InputError(f"the finder needs at least 25 steps, got {steps}")
     shares = 1. if shares is None else np.asarray(shares, dtype=float)
@@ -79,5 +79,6 @@ def find_lrs(
         learn.lr_find(start_lr*shares, end_lr*shares, num_it=steps, show_plot=False, suggest_funcs=None)
         losses = [float(loss) for loss in learn.recorder.losses]
         curve = pd.DataFrame({"lr": learn.recorder.lrs, "loss": losses})
+    # beside the pair, the curve carries its suggestions, for its picture
     curve.attrs["suggested"] = read_suggestions(curve, steps)
-    return curve
+    return curve, curve.attrs["suggested"]
