@@ -93,7 +93,8 @@ def compare()->None:
     points = [len(clouds[0]) for clouds in (source, target)]
     work = 16*2*points[0]*points[1]*DIMENSIONS
     print(f"16 pairs of {points[0]} and {points[1]} points in {DIMENSIONS} dimensions, "
-          f"{torch.get_num_threads()} threads; {ROUNDS} rounds; matrix product {rate/1e9:.0f} ({slowest/1e9:.0f} to {fastest/1e9:.0f}) GFLOP/s")
+          f"{torch.get_num_threads()} threads; {ROUNDS} rounds; "
+          f"matrix product {rate/1e9:.0f} ({slowest/1e9:.0f} to {fastest/1e9:.0f}) GFLOP/s")
     print(f"{'':20}{'milliseconds':26}{'× gradlr':>9}{'of product':>12}{'difference':>12}")
     for name in CONTENDERS:
         told = f"{1e3*middle[name]:.1f} ({1e3*min(seconds[name]):.1f} to {1e3*max(seconds[name]):.1f})"
