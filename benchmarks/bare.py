@@ -6,6 +6,7 @@ from fastai.vision.core import imagenet_stats
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+
 def normalised(
     pixels:torch.Tensor # uint8, images × 3 channels × height × width
 )->torch.Tensor:

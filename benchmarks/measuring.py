@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
+
 def resident(field:str)->float:
     "Resident memory in MB: now (`VmRSS`) or at its highest (`VmHWM`)"
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -14,8 +14,6 @@ from safetensors.torch import load_file
 
 warnings.simplefilter("ignore", FutureWarning)
 import bare
-from measuring import about_the_machine, in_fresh_process, measured
-
 from gradlr.images.drawing import load_sample
 from gradlr.images.loaders import dataloaders
 from gradlr.images.samples import Sample
@@ -27,6 +25,7 @@ from gradlr.study.plan import plan
 from gradlr.study.progress import status
 from gradlr.study.results import collect
 from gradlr.study.settings import Experiment, Study, to_toml
+from measuring import about_the_machine, in_fresh_process, measured
 
 SOURCE = Sample("photos", ("astronaut", "coffee", "hubble", "rocket"), 96, 24)
 TARGET = Sample("photos", ("chelsea", "ihc", "retina", "motorcycle"), 96, 24)

@@ -12,17 +12,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import resnet34
 
 warnings.simplefilter("ignore", FutureWarning)
-import bare
 from fastai.learner import Learner
 from fastai.vision.augment import Resize
 from fastai.vision.data import ImageDataLoaders
 from fastai.vision.learner import vision_learner
-from measuring import about_the_machine
 
+import bare
 from gradlr.images.datasets import load_photos
 from gradlr.images.loaders import dataloaders
 from gradlr.images.sets import ImageSet
 from gradlr.rates.learners import fastest_precision, target_learner
+from measuring import about_the_machine
 
 BATCH, REPEATS, SIDE = 64, 7, 2048
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")

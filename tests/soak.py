@@ -14,21 +14,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-from conftest import COMMAND, gradlr, tiny_study
 from PIL import Image
 from tqdm import tqdm
 
+from conftest import COMMAND, gradlr, tiny_study
 from gradlr.errors import InputError
+from gradlr.images.folders import load_folder
+from gradlr.images.loaders import dataloaders
 from gradlr.machine import device_name
 from gradlr.rates.checkpoints import load_body
 from gradlr.rates.learners import source_learner
-from gradlr.images.folders import load_folder
-from gradlr.images.loaders import dataloaders
-from gradlr.study.settings import read_study, to_toml
-from gradlr.study.plan import plan
-from gradlr.study.folder import StudyFolder, Weights, read_record
-from gradlr.study.worker import drawn_parts
 from gradlr.study.execute import execute
+from gradlr.study.folder import StudyFolder, Weights, read_record
+from gradlr.study.plan import plan
+from gradlr.study.settings import read_study, to_toml
+from gradlr.study.worker import drawn_parts
 
 FINISHED = ("done", "diverged", "failed")
 

@@ -6,16 +6,17 @@ import time
 import pytest
 import timm
 import torch
-from conftest import data_folder, gradlr
 from fastai.torch_core import set_seed
+from PIL import Image
+from torchvision.models import resnet34
+
+from conftest import data_folder, gradlr
 from gradlr.cli import main
 from gradlr.images.drawing import load_sample
 from gradlr.images.loaders import dataloaders
 from gradlr.images.samples import Sample
 from gradlr.rates.checkpoints import save_weights
 from gradlr.rates.learners import source_learner
-from PIL import Image
-from torchvision.models import resnet34
 
 CLASSES, OTHERS = ("automobile", "bird", "dog", "frog"), ("airplane", "cat", "horse", "ship")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from corpus import bad_images, folders, good_images, hostile_archives, odd_files, pictures
 from torchvision.datasets import CIFAR10
 
+from corpus import bad_images, folders, good_images, hostile_archives, odd_files, pictures
 from gradlr.errors import InputError
 from gradlr.images.archives import unpack
 from gradlr.images.datasets import TRIES, load_cifar10, load_images

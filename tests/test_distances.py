@@ -9,20 +9,27 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import data_folder
-from gradlr.distances.classes import class_distances, distance_matrix
-from gradlr.distances.hausdorff import (COMBINATIONS, POINT_RULES, directed_hausdorff, hausdorff, nearest_distances,
-                                        variants)
-from gradlr.distances.space import LINEAR_MODES, ResizedSpace, fit_pca
-from gradlr.images.drawing import load_sample
-from gradlr.images.samples import SAMPLES
-from gradlr.images.sets import ImageSet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.decomposition import PCA as FullPCA
 from threadpoolctl import threadpool_limits
 from torch.nn.functional import interpolate
+
+from conftest import data_folder
+from gradlr.distances.classes import class_distances, distance_matrix
+from gradlr.distances.hausdorff import (
+    COMBINATIONS,
+    POINT_RULES,
+    directed_hausdorff,
+    hausdorff,
+    nearest_distances,
+    variants,
+)
+from gradlr.distances.space import LINEAR_MODES, ResizedSpace, fit_pca
+from gradlr.images.drawing import load_sample
+from gradlr.images.samples import SAMPLES
+from gradlr.images.sets import ImageSet
 
 settings.register_profile("distances", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("distances")

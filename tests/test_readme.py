@@ -15,7 +15,7 @@ from readme import readme
 
 README = (HERE/"README.md").read_text(encoding="utf-8")
 
-def test_it_is_made_from_the_landing_notebook(): assert README == readme(), "make it anew: .venv/bin/python docs/readme.py"
+def test_it_is_made_from_the_landing_notebook(): assert readme() == README, "make it anew: .venv/bin/python docs/readme.py"
 
 def test_every_answer_is_in_it():
     answered = answers(results(read_records(HERE/"data"/"results"/"small")))

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import data_folder
 
+from conftest import data_folder
 from gradlr.images.drawing import load_sample
 from gradlr.images.samples import SAMPLES
 

@@ -2,6 +2,7 @@
 import os
 
 import pytest
+
 from soak import clusters, flips, full_disks, interrupted, speeds
 
 NOTHING = dict(lost=0, duplicates=0, bad_hashes=0)

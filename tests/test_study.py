@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 
 import numpy as np
-from conftest import gradlr, tiny_study
 from PIL import Image
+
+from conftest import gradlr, tiny_study
+from gradlr.study.execute import check
+from gradlr.study.progress import retry, status
+from gradlr.study.settings import read_study
 from soak import FINISHED, kill, log, start, until
 
-from gradlr.study.settings import read_study
-from gradlr.study.progress import retry, status
-from gradlr.study.execute import check
 
 def test_one_coordinator_a_study_and_a_signal_stops_it(tmp_path):
     study, out = tiny_study(tmp_path/"long.toml", 300), tmp_path/"out"

@@ -8,6 +8,7 @@ from gradlr.errors import InputError
 from gradlr.transfer.predictors import PREDICTORS, Seen, score
 from gradlr.transfer.scores import frechet_distance, gbc, h_score, leep, logme, nce, transrate
 
+
 @st.composite
 def sights(draw)->Seen:
     "What a source may see: few or many images, one a class, constant or repeated features, source classes without mass"

@@ -206,8 +206,8 @@ def fit_strategy(self:Learner,
     chosen, n = STRATEGIES[one_of(strategy, STRATEGIES, "strategy")], set_grain(self, grain)
     if not 0 <= start_epoch < epochs:
         raise InputError(f"start_epoch must be in 0 … {epochs - 1}, got {start_epoch}")
-    if start_epoch and not chosen.resumes: own = _callbacks_so_far(self, strategy)
-    else: own = _callbacks(chosen, n, depth)
+    goes_on = start_epoch and not chosen.resumes
+    own = _callbacks_so_far(self, strategy) if goes_on else _callbacks(chosen, n, depth)
     self.followed = strategy, own
     if chosen.uses_depth and not start_epoch: keep_first(self, depth, grain)
     lrs = gradual_lrs(head_lr, weight if chosen.uses_weight else 1., n)

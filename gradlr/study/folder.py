@@ -12,7 +12,7 @@ import json
 import os
 import socket
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -113,7 +113,7 @@ def log(self:StudyFolder,
     words:str # What happened
 )->None:
     "Add a line to `study.log`, for people: what was begun and published, when and where"
-    now, file = datetime.now(timezone.utc).isoformat(timespec="milliseconds"), self.path/"study.log"
+    now, file = datetime.now(UTC).isoformat(timespec="milliseconds"), self.path/"study.log"
     with naming(file), open(file, "a", encoding="utf-8") as log:
         log.write(f"{now} {socket.gethostname()} {os.getpid()} {words}\n")
 
@@ -262,22 +262,16 @@ def keep_weights(self:StudyFolder,
     return sha256
 
 # %% ../../nbs/53_study.folder.ipynb #aa37
-@patch
-def pack(self:StudyFolder,
-    destination:str|Path # Where to write `study.toml`, `data.json` and `records.parquet`
-)->None:
-    "Put the records into one small file, beside the settings, to be kept and shared"
-    records, packed = self.records(), io.BytesIO()
-    names = dict.fromkeys(name for record in records for name in record)
-    rows = [{name: record.get(name) for name in names} for record in records]
-    parquet.write_table(pa.Table.from_pylist(rows), packed, compression="zstd")
-    write_whole(Path(destination)/"records.parquet", packed.getvalue())
-    for name in ("study.toml", "data.json", "precision.txt"):
-        if (self.path/name).exists(): write_whole(Path(destination)/name, (self.path/name).read_bytes())
-
 def pack(
     folder:str|Path, # A study's folder
     destination:str|Path # Where to write `study.toml`, `data.json` and `records.parquet`
 )->None:
     "Put a study's records into one small file, beside its settings, to be kept and shared"
-    StudyFolder(folder).pack(destination)
+    home, packed = StudyFolder(folder), io.BytesIO()
+    records = home.records()
+    names = dict.fromkeys(name for record in records for name in record)
+    rows = [{name: record.get(name) for name in names} for record in records]
+    parquet.write_table(pa.Table.from_pylist(rows), packed, compression="zstd")
+    write_whole(Path(destination)/"records.parquet", packed.getvalue())
+    for name in ("study.toml", "data.json", "precision.txt"):
+        if (home.path/name).exists(): write_whole(Path(destination)/name, (home.path/name).read_bytes())

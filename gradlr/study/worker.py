@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import lru_cache
 from math import isfinite
 from pathlib import Path
@@ -115,7 +115,7 @@ def train(
         record |= _find(learn, run) if run.kind == "finder" else _fitted(learn, run)
     if run.kind == "source" and record["state"] == "done":
         record["weights_sha256"] = StudyFolder(folder).keep_weights(weights_bytes(learn.model))
-    seconds, now = round(time.perf_counter() - begin, 2), datetime.now(timezone.utc)
+    seconds, now = round(time.perf_counter() - begin, 2), datetime.now(UTC)
     return record | surroundings() | dict(seconds=seconds, finished=now.isoformat(timespec="seconds"))
 
 def _fitted(
