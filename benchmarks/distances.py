@@ -9,8 +9,10 @@ from scipy.spatial.distance import cdist
 from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.neighbors import NearestNeighbors
 
-try: import faiss
-except ImportError: faiss = None
+try:
+    import faiss
+except ImportError:
+    faiss = None
 
 warnings.simplefilter("ignore", FutureWarning)
 from gradlr.distances.hausdorff import hausdorff_matrix, modified_hausdorff
