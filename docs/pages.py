@@ -7,6 +7,7 @@ import sys
 from configparser import ConfigParser
 from inspect import signature
 from pathlib import Path, PurePosixPath
+from typing import get_origin
 from posixpath import dirname, normpath, relpath
 
 from house import NOTEBOOKS, ROOT, chapters, contents, module_of, notebooks, parts, told
@@ -82,7 +83,8 @@ def described(module:str, name:str, found)->list[str]:
     if isinstance(found, type):
         arguments = list(signature(found.__init__).parameters)[1:] if "__init__" in vars(found) else []
         return [f".. autoclass:: gradlr.{module}.{name}({', '.join(arguments)})", "   :members:", ""]
-    if callable(found): return [f".. autofunction:: gradlr.{module}.{name}", ""]
+    if callable(found) and hasattr(found, "__name__") and get_origin(found) is None:
+        return [f".. autofunction:: gradlr.{module}.{name}", ""]
     if not isinstance(found, (dict, tuple, list)): return []
     lines = [f".. py:data:: {name}", f"   :module: gradlr.{module}", ""]
     if isinstance(found, dict) and all(hasattr(entry, "does") for entry in found.values()):
