@@ -39,7 +39,8 @@ def named(
 def _different(
     values:tuple|dict # Of a field
 )->tuple|dict: # The same
-    "Nothing stands twice in a list of choices"
+    "A list of choices holds something, and nothing twice"
+    if not values: raise ValueError("at least one is needed")
     if len(set(values)) < len(values): raise ValueError("something is there twice")
     return values
 
@@ -47,7 +48,7 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 T = TypeVar("T")
-Choices = Annotated[tuple[T,...], Field(min_length=1), AfterValidator(_different)]
+Choices = Annotated[tuple[T,...], AfterValidator(_different)]
 
 # %% ../../nbs/51_study.settings.ipynb #f96ea85e
 STRICT = ConfigDict(extra="forbid", strict=True, revalidate_instances="always")
@@ -175,7 +176,7 @@ def _line_of(
 
 # %% ../../nbs/51_study.settings.ipynb #c1aefa9e
 WORDS = dict(greater_than="must be above {gt:g}, got {value}", less_than_equal="must be at most {le:g}, got {value}",
-             greater_than_equal="must be at least {ge:g}, got {value}", too_short="at least one is needed")
+             greater_than_equal="must be at least {ge:g}, got {value}")
 
 def _message(
     error:dict # One of pydantic's errors
