@@ -7,8 +7,8 @@ import sys
 from configparser import ConfigParser
 from inspect import signature
 from pathlib import Path, PurePosixPath
-from typing import get_origin
 from posixpath import dirname, normpath, relpath
+from typing import get_origin
 
 from house import NOTEBOOKS, ROOT, chapters, contents, module_of, notebooks, parts, told
 
@@ -83,6 +83,7 @@ def described(module:str, name:str, found)->list[str]:
     if isinstance(found, type):
         arguments = list(signature(found.__init__).parameters)[1:] if "__init__" in vars(found) else []
         return [f".. autoclass:: gradlr.{module}.{name}({', '.join(arguments)})", "   :members:", ""]
+    # An alias of a type, such as dict[str, int], has the docstring of what it stands for
     if callable(found) and hasattr(found, "__name__") and get_origin(found) is None:
         return [f".. autofunction:: gradlr.{module}.{name}", ""]
     if not isinstance(found, (dict, tuple, list)): return []
