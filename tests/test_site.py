@@ -73,7 +73,8 @@ def test_every_notebook_has_its_page(site):
         title, _ = told(path)
         html = (SITE/f"{page_of(path.relative_to(HERE/'nbs').as_posix())}.html").read_text(encoding="utf-8")
         # With the site's apostrophes; pages of Sphinx's own have no such link
-        assert f'<h1>{title.replace("'", "’")}<a class="headerlink"' in html, path
+        shown = title.replace("'", "’")
+        assert f'<h1>{shown}<a class="headerlink"' in html, path
 
 def test_contents_follow_the_files(site):
     for part, paths in parts().items():
