@@ -26,7 +26,7 @@ setup(
     entry_points={"console_scripts": shlex.split(settings["console_scripts"]),
                   "nbdev": [f"{settings['lib_name']}={settings['lib_name']}._modidx:d"]},
     classifiers=["Development Status :: 3 - Alpha", "Intended Audience :: Science/Research",
-                 "Programming Language :: Python :: 3", "Programming Language :: Python :: 3.11"],
+                 *(f"Programming Language :: Python :: {version}" for version in ("3", "3.11", "3.12", "3.13"))],
     package_data={"gradlr": ["style.mplstyle", "advice.json", "report.html", "report_parts.html", "report.css"]},
     zip_safe=False,
 )
