@@ -7,24 +7,52 @@ __all__ = ['OPTIMIZERS', 'PRECISIONS', 'Optimizer']
 
 # %% ../../nbs/22_rates.optimizers.ipynb #8932f51a
 from dataclasses import dataclass, field
+from importlib import import_module
+
+from ..errors import InputError
 
 # %% ../../nbs/22_rates.optimizers.ipynb #84e75f7d
 @dataclass(frozen=True)
 class Optimizer:
-    "One of torch's optimisers, as fastai trains with it"
+    "An optimiser of torch's kind, as fastai trains with it"
     does:str # What it does, in a line
-    name:str # In `torch.optim`
+    name:str # In its package
     options:dict=field(default_factory=dict) # Of its own
+    package:str="torch.optim" # Where it is; others than torch come with the extra `gradlr[ratefree]`
+    estimates:bool=False # Does it estimate its steps, and so refuse groups of different rates?
+    averages:bool=False # Is it evaluated at averaged weights, and so to be told when? Its momentum must not move then
 
     def __call__(self,
         params, # What fastai gives to an optimiser: parameters, or lists of them, one a layer group
         **kwargs # Likewise: a rate
     ):
-        "A fastai optimiser of these parameters"
+        "A fastai optimiser of these parameters; raises `InputError` where its package is not installed"
         # imported here, so that settings can be read and checked without torch and fastai
         from fastai.optimizer import OptimWrapper
-        from torch import optim
-        return OptimWrapper(params, opt=getattr(optim, self.name), **self.options, **kwargs)
+        try: kind = getattr(import_module(self.package), self.name)
+        except ImportError as e:
+            raise InputError(f"{self.name} needs {self.package}: pip install 'gradlr[ratefree]'") from e
+        if self.estimates: kind = _estimate_a_rate(kind)
+        return OptimWrapper(params, opt=kind, **self.options, **kwargs)
+
+# %% ../../nbs/22_rates.optimizers.ipynb #8354c516
+def _estimate_a_rate(
+    kind:type # An optimiser that keeps its estimate in its groups, as Prodigy
+)->type:
+    "The same with groups of different rates: an estimate for each"
+    class ByRate(kind):
+        def step(self, closure=None):
+            groups = self.param_groups
+            rates = sorted({group["lr"] for group in groups} - {0})
+            if len(rates) < 2: return super().step(closure)
+            loss = None if closure is None else closure()
+            try:
+                for rate in rates:
+                    self.param_groups = [group for group in groups if group["lr"] == rate]
+                    super().step()
+            finally: self.param_groups = groups
+            return loss
+    return ByRate
 
 # %% ../../nbs/22_rates.optimizers.ipynb #d62b4563
 OPTIMIZERS = dict(
@@ -39,7 +67,13 @@ OPTIMIZERS = dict(
                        "SGD", dict(momentum=0.9, nesterov=True)),
     adagrad=Optimizer("steps divided by the root of all squared gradients so far (Duchi et al. 2011)", "Adagrad"),
     adadelta=Optimizer("steps in units of the steps before them (Zeiler 2012)", "Adadelta"),
-    rmsprop=Optimizer("steps divided by a running root mean square of gradients (Tieleman & Hinton 2012)", "RMSprop"))
+    rmsprop=Optimizer("steps divided by a running root mean square of gradients (Tieleman & Hinton 2012)", "RMSprop"),
+    prodigy=Optimizer("Adam in steps of a size that it estimates, one estimate for all groups of a rate (Mishchenko & "
+                      "Defazio 2024); head_lr is a factor of it, by default 1",
+                      "Prodigy", dict(safeguard_warmup=True), package="prodigyopt", estimates=True),
+    schedulefree_adamw=Optimizer("AdamW with averaged weights in the place of a schedule (Defazio et al. 2024), so made "
+                                 "for the schedule constant; head_lr is a rate, one to ten times AdamW's",
+                                 "AdamWScheduleFree", package="schedulefree", averages=True))
 
 # %% ../../nbs/22_rates.optimizers.ipynb #85a75594
 PRECISIONS = dict(
