@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BATCHES', 'GRADIENT_RULES', 'LayerFactors', 'gradients', 'relative_gradient_norms', 'signal_to_noise',
-           'FactorsFromGradients', 'StayNear', 'work_share']
+           'FactorsFromGradients', 'StayNear', 'FineTune', 'work_share']
 
 # %% ../../nbs/29_rates.training.ipynb #63763e7b
 from collections import Counter
@@ -15,7 +15,7 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 import torch
-from fastai.callback.core import Callback
+from fastai.callback.core import Callback, CancelFitException
 from fastai.callback.schedule import ParamScheduler
 from fastai.learner import Learner
 from fastcore.basics import patch
@@ -25,7 +25,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import InputError, one_of
 from .finder import undisturbed
-from .learners import fit_schedule, keep_first, set_grain
+from .layers import layer_groups
+from .learners import batch_norm_as, fit_schedule, keep_first, momentum_moves, set_grain
 from .schedules import gradual_lrs
 from .strategies import STRATEGIES, Strategy
 
@@ -166,6 +167,45 @@ class StayNear(Callback):
 
     def after_fit(self): self.opt.set_hyper("wd", self.decay)
 
+# %% ../../nbs/29_rates.training.ipynb #12267fed
+class FineTune(Callback):
+    "Record the two fits of fastai's `fine_tune` as one training"
+    # after fastai's recorder and its schedule, which begin anew with each fit
+    order = ParamScheduler.order + 1
+
+    def __init__(self):
+        self.epochs, self.steps, self.rates = [], Counter(), {}
+        self.recorded, self.diverged = dict(lrs=[], losses=[], values=[], iters=[]), None
+
+    def before_fit(self):
+        for name, seen in self.recorded.items(): getattr(self.recorder, name)[:0] = seen
+        self.learn.train_iter = len(self.recorder.losses)
+        if self.diverged:
+            vars(self.stop_when_diverged).update(self.diverged)
+            raise CancelFitException()
+
+    # fastai's own schedule moves it for any optimiser
+    def before_epoch(self):
+        if not momentum_moves(self.learn): self.param_scheduler.scheds.pop("mom", None)
+
+    def before_batch(self):
+        if self.training: self.steps[self._frozen()] += 1
+
+    def after_train(self):
+        frozen, lrs = self._frozen(), [hyper["lr"] for hyper in self.opt.hypers]
+        # `fine_tune` halves the rate when it unfreezes
+        peak = 1. if any(frozen) else 0.5
+        self.epochs.append([0. if still else peak*lr/lrs[-1] for still, lr in zip(frozen, lrs, strict=True)])
+
+    def after_fit(self):
+        self.recorded = {name: getattr(self.recorder, name) for name in self.recorded}
+        for name, rates in self.recorder.hps.items(): self.rates.setdefault(name, []).extend(rates)
+        self.recorder.hps = self.rates
+        stop = getattr(self.learn, "stop_when_diverged", None)
+        if stop and stop.step is not None: self.diverged = dict(step=stop.step, last_finite_loss=stop.last_finite_loss)
+
+    def _frozen(self): return tuple(group < self.opt.frozen_idx for group in range(len(self.opt.param_lists)))
+
 # %% ../../nbs/29_rates.training.ipynb #89a6ac6c
 def _callbacks(
     strategy:Strategy, # Of a training
@@ -175,6 +215,7 @@ def _callbacks(
     "What makes a training follow a strategy"
     if strategy.factors: return [LayerFactors(strategy.factors(n, depth))]
     if strategy.gradient_rule: return [FactorsFromGradients(GRADIENT_RULES[strategy.gradient_rule])]
+    if strategy.owns_schedule: return [FineTune()]
     return [StayNear()] if strategy.stays_near else []
 
 # %% ../../nbs/29_rates.training.ipynb #23521edb
@@ -200,38 +241,61 @@ def fit_strategy(self:Learner,
     # into another learner, weights and optimiser are loaded first: `set_grain`, then `load`, which needs the groups
     start_epoch:int=0, # Of a training that is resumed
     depth:int=0, # Layer groups that `copied` and `copied_frozen` take from the source; others take all of its body
-    cbs=None # Further fastai callbacks of this fit
+    cbs=None, # Further fastai callbacks of this fit
+    batch_norm:str="learning" # A name in `BATCH_NORMS`
 )->pd.DataFrame: # A row an epoch, a column a layer group: mean factor of its rate
     "Fine-tune with a strategy; scratch is the same as uniform here, since the learner brings its weights"
-    chosen, n = STRATEGIES[one_of(strategy, STRATEGIES, "strategy")], set_grain(self, grain)
+    chosen = STRATEGIES[one_of(strategy, STRATEGIES, "strategy")]
+    n = set_grain(self, "fastai" if chosen.owns_schedule else grain)
     if not 0 <= start_epoch < epochs:
         raise InputError(f"start_epoch must be in 0 … {epochs - 1}, got {start_epoch}")
+    if chosen.owns_schedule and (epochs < 2 or start_epoch):
+        raise InputError(f"{strategy} takes at least 2 epochs, the first of them frozen, and is not resumed, "
+                         f"got {epochs} epochs from {start_epoch}")
     goes_on = start_epoch and not chosen.resumes
     own = _callbacks_so_far(self, strategy) if goes_on else _callbacks(chosen, n, depth)
     self.followed = strategy, own
     if chosen.uses_depth and not start_epoch: keep_first(self, depth, grain)
     lrs = gradual_lrs(head_lr, weight if chosen.uses_weight else 1., n)
-    fit_schedule(self, epochs, lrs, schedule, [*own, *(cbs or [])], start_epoch)
+    cbs = [*own, *(cbs or [])]
+    with batch_norm_as(self, batch_norm):
+        # as many epochs as asked for: one is frozen
+        if chosen.owns_schedule: self.fine_tune(epochs - 1, head_lr, cbs=cbs)
+        else: fit_schedule(self, epochs, lrs, schedule, cbs, start_epoch)
     factors = _factors_of(self)
     rows = factors.epochs if factors else [[1.]*n]*(epochs - start_epoch)
+    if chosen.owns_schedule: rows = _at_grain(self, rows, grain)
     return pd.DataFrame(rows, index=pd.RangeIndex(start_epoch + 1, start_epoch + 1 + len(rows), name="epoch"))
 
 # %% ../../nbs/29_rates.training.ipynb #65f4ff8a
 def _factors_of(
     learn:Learner # After `fit_strategy`
-)->LayerFactors|None: # None where all groups learnt from start to end
+)->LayerFactors|FineTune|None: # None where all groups learnt from start to end
     "What the last training's strategy did to the rates"
-    return next((cb for cb in learn.followed[1] if isinstance(cb, LayerFactors)), None)
+    return next((cb for cb in learn.followed[1] if isinstance(cb, LayerFactors | FineTune)), None)
+
+# %% ../../nbs/29_rates.training.ipynb #5afe8236
+def _at_grain(
+    learn:Learner, # After a training by fastai's own groups
+    rows:list[list[float]], # An entry for each of those
+    grain:str # A name in `GRAINS`
+)->list[list[float]]: # An entry for each layer group
+    "What a strategy did to fastai's groups, told by others"
+    number = {id(p): i for i, group in enumerate(learn.opt.param_lists) for p in group}
+    columns = [number[id(group[0])] for group in layer_groups(learn.model, grain, learn.splitter).values()]
+    return [[row[column] for column in columns] for row in rows]
 
 # %% ../../nbs/29_rates.training.ipynb #b098829e
 def _step_flops(
     learn:Learner, # Whose model is measured, with two images of its size
-    frozen:tuple[bool,...] # One a layer group
+    frozen:tuple[bool,...], # One a layer group
+    norms_learn:bool=False # In frozen groups too, as fastai's own freezing has it: the backward pass goes through them
 )->int:
     "Floating-point operations of a training step, forward and backward"
     x = learn.dls.valid.one_batch()[0][:2]
     learn.model.train()
-    _freeze(learn.model, learn.opt.param_lists, frozen)
+    if norms_learn: learn.opt.freeze_to(sum(frozen))
+    else: _freeze(learn.model, learn.opt.param_lists, frozen)
     with _kept_buffers(learn.model), FlopCounterMode(display=False) as counter: learn.model(x).sum().backward()
     _freeze(learn.model, learn.opt.param_lists, (False,)*len(frozen))
     learn.model.zero_grad()
@@ -247,7 +311,8 @@ def work_share(
     n, steps = len(learn.opt.param_lists), sum(factors.steps.values())
     with undisturbed(learn):
         whole = _step_flops(learn, (False,)*n)
-        spent = sum(count*_step_flops(learn, frozen) for frozen, count in factors.steps.items())
+        norms_learn = isinstance(factors, FineTune)
+        spent = sum(count*_step_flops(learn, frozen, norms_learn) for frozen, count in factors.steps.items())
     asked = 0
     if isinstance(factors, FactorsFromGradients): asked = min(BATCHES, len(learn.dls.train))*len(factors.epochs)
     return (spent + asked*whole)/(steps*whole)
