@@ -55,7 +55,7 @@ class TensorDL(TfmdDL):
     def create_batches(self, samps):
         for index in self.chunkify(samps): yield self.dataset[torch.as_tensor(index)]
 
-# %% ../../nbs/16_images.loaders.ipynb #f9560fc6
+# %% ../../nbs/16_images.loaders.ipynb #ee15273d
 def augmentation(
     name:str # A name in `AUGMENTATIONS`
 )->list: # fastai's batch transforms, made anew

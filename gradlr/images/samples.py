@@ -38,7 +38,7 @@ SAMPLES = {
     "photos02": Sample("photos", ("chelsea", "ihc", "retina", "motorcycle"), 60, 60),
 }
 
-# %% ../../nbs/10_images.samples.ipynb #d11010db
+# %% ../../nbs/10_images.samples.ipynb #bdcb706b
 AUGMENTATIONS = dict(
     none="every image as it is, in every epoch",
     flip="half of the images left to right; not for letters and digits, which it turns into others",

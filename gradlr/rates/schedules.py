@@ -85,7 +85,7 @@ def warm_restarts(
         return fall((position - start)/(ends[cycle] - start))
     return {"lr": rate}
 
-# %% ../../nbs/20_rates.schedules.ipynb #6fb5f715
+# %% ../../nbs/20_rates.schedules.ipynb #f507dd76
 def cosine(
     lrs:np.ndarray, # Peak rates, one a layer group
     epochs:int # Length of the training; the curve does not depend on it
@@ -102,7 +102,7 @@ def warm_up_cosine(
     from fastai.callback.schedule import combined_cos
     return {"lr": combined_cos(min(1/epochs, 0.5), lrs/25, lrs, lrs*0)}
 
-# %% ../../nbs/20_rates.schedules.ipynb #eb50ea0d
+# %% ../../nbs/20_rates.schedules.ipynb #db4c0f8f
 def warm_up_restarts(
     lrs:np.ndarray, # Peak rates, one a layer group
     epochs:int, # Length of the training; the first epoch warms up
