@@ -35,7 +35,7 @@ class Optimizer:
         if self.estimates: kind = _estimate_a_rate(kind)
         return OptimWrapper(params, opt=kind, **self.options, **kwargs)
 
-# %% ../../nbs/22_rates.optimizers.ipynb #21022dcd
+# %% ../../nbs/22_rates.optimizers.ipynb #538a4de7
 def _estimate_a_rate(
     kind:type # An optimiser that keeps its estimate in its groups, as Prodigy
 )->type:
@@ -71,8 +71,8 @@ OPTIMIZERS = dict(
     prodigy=Optimizer("Adam in steps of a size that it estimates, one estimate for all groups of a rate (Mishchenko & "
                       "Defazio 2024); head_lr is a factor of it, by default 1",
                       "Prodigy", dict(safeguard_warmup=True), package="prodigyopt", estimates=True),
-    schedulefree_adamw=Optimizer("AdamW with averaged weights in the place of a schedule (Defazio et al. 2024), so made "
-                                 "for the schedule constant; head_lr is a rate, 1 to 10 times AdamW's",
+    schedulefree_adamw=Optimizer("AdamW with averaged weights in the place of a schedule (Defazio et al. 2024), so "
+                                 "made for the schedule constant; head_lr is a rate, 1 to 10 times AdamW's",
                                  "AdamWScheduleFree", package="schedulefree", averages=True))
 
 # %% ../../nbs/22_rates.optimizers.ipynb #85a75594

@@ -102,15 +102,15 @@ STRATEGIES = dict(
                       gradient_rule="relative_norms", uses_weight=False),
     auto_snr=Strategy("groups with noisy gradients are frozen, chosen anew each epoch",
                       gradient_rule="signal_to_noise", uses_weight=False),
-    fine_tune=Strategy("fastai's Learner.fine_tune: an epoch of the head, and of the body's batch norm, then all layers "
-                       "by one-cycle from half of the rate for the head to a hundredth of that",
+    fine_tune=Strategy("fastai's Learner.fine_tune: an epoch of the head, and of the body's batch norm, then all "
+                       "layers by one-cycle from half of the rate for the head to a hundredth of that",
                        resumes=False, uses_weight=False, uses_grain=False, owns_schedule=True),
     copied=Strategy("the first groups from the source, the others anew; all learn",
                     uses_weight=False, uses_depth=True),
     copied_frozen=Strategy("the first groups from the source and frozen, the others anew",
                            copied_frozen_factors, uses_weight=False, uses_depth=True))
 
-# %% ../../nbs/21_rates.strategies.ipynb #bf55d66b
+# %% ../../nbs/21_rates.strategies.ipynb #41fcee4f
 BATCH_NORMS = dict(
     learning="all batch-norm layers normalise by the batch, and their statistics move",
     still="those of the body normalise by the source's statistics, which do not move; their weights learn")
