@@ -68,7 +68,7 @@ class StopWhenDiverged(Callback):
         self.step = self.train_iter
         raise CancelFitException()
 
-# %% ../../nbs/28_rates.learners.ipynb #1aa56d31
+# %% ../../nbs/28_rates.learners.ipynb #9a2c1a36
 class EvaluateAverages(Callback):
     "Train at the optimiser's own weights; evaluate, and end, at their averages"
     def before_train(self): self.opt.opt.train()
@@ -158,14 +158,14 @@ def fit_schedule(
     if not momentum_moves(learn): moves.pop("mom", None)
     learn.fit(epochs, lr=lrs, cbs=[ParamScheduler(moves), *(cbs or [])], start_epoch=start_epoch)
 
-# %% ../../nbs/28_rates.learners.ipynb #f17b583e
+# %% ../../nbs/28_rates.learners.ipynb #a8977901
 def momentum_moves(
     learn:Learner # With an optimiser
 )->bool:
     "May a schedule move the momentum? One without stays without, and one that averages its weights needs it steady"
     return bool(learn.opt.hypers[0].get("mom")) and not getattr(learn.opt_func, "averages", False)
 
-# %% ../../nbs/28_rates.learners.ipynb #bc167148
+# %% ../../nbs/28_rates.learners.ipynb #6f44612c
 @contextmanager
 def batch_norm_as(
     learn:Learner, # With a body and a head, as fastai's `vision_learner` makes it

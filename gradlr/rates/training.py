@@ -167,7 +167,7 @@ class StayNear(Callback):
 
     def after_fit(self): self.opt.set_hyper("wd", self.decay)
 
-# %% ../../nbs/29_rates.training.ipynb #12267fed
+# %% ../../nbs/29_rates.training.ipynb #b38880b9
 class FineTune(Callback):
     "Record the two fits of fastai's `fine_tune` as one training"
     # after fastai's recorder and its schedule, which begin anew with each fit
@@ -274,7 +274,7 @@ def _factors_of(
     "What the last training's strategy did to the rates"
     return next((cb for cb in learn.followed[1] if isinstance(cb, LayerFactors | FineTune)), None)
 
-# %% ../../nbs/29_rates.training.ipynb #5afe8236
+# %% ../../nbs/29_rates.training.ipynb #c23bbecb
 def _at_grain(
     learn:Learner, # After a training by fastai's own groups
     rows:list[list[float]], # An entry for each of those

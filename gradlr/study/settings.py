@@ -222,6 +222,9 @@ def _problems_of_ways(
     copying = [name for name in study.strategies if STRATEGIES[name].uses_depth]
     if copying and not study.depths:
         yield ("depths",), f"say how many layer groups {' and '.join(copying)} are to copy, such as [1, 2, 3]"
+    for name in study.strategies:
+        if STRATEGIES[name].owns_schedule and min(e.epochs or study.epochs for e in study.experiments) < 2:
+            yield ("epochs",), f"{name} needs at least 2: the first one trains the head alone"
     for name, head_lrs in study.optimizers.items():
         if not head_lrs: yield ("optimizers", name), "at least one rate is needed"
     for number, experiment in enumerate(study.experiments):
