@@ -43,6 +43,8 @@ from .study.engines import *
 from .study.execute import *
 from .study.scoring import *
 from .evidence.statistics import *
+from .evidence.verdicts import *
+from .evidence.sequential import *
 from .evidence.tables import *
 from .evidence.answers import *
 from .evidence.figures import *
