@@ -1,8 +1,8 @@
 "Training ResNet34: gradlr, a bare PyTorch loop on the same tensors, fastai's pipeline of files, the arithmetic bound"
 import statistics
 import tempfile
-import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ from gradlr.images.datasets import load_photos
 from gradlr.images.loaders import dataloaders
 from gradlr.images.sets import ImageSet
 from gradlr.rates.learners import fastest_precision, target_learner
-from measuring import about_the_machine
+from measuring import about_the_machine, alternating
 
 BATCH, REPEATS, SIDE = 64, 7, 2048
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -80,12 +80,14 @@ def operations(size:int)->int:
     with FlopCounterMode(display=False) as counter: cross_entropy(model(x), y).backward()
     return counter.get_total_flops()//2
 
-def timed(work)->float:
-    "Seconds of the work"
-    begin = time.perf_counter()
-    work()
-    if DEVICE.type == "cuda": torch.cuda.synchronize()
-    return time.perf_counter() - begin
+def settled(
+    work:Callable # To be timed
+)->Callable:
+    "The work to its very end, a GPU's part included"
+    def whole():
+        work()
+        if DEVICE.type == "cuda": torch.cuda.synchronize()
+    return whole
 
 def compare(size:int, folder:Path)->None:
     "Alternate all at one size, print a table"
@@ -94,10 +96,7 @@ def compare(size:int, folder:Path)->None:
     left, right = (torch.rand(SIDE, SIDE, device=DEVICE).to(DTYPES[precision]) for _ in range(2))
     works = {"gradlr": by_gradlr(images, size, precision), "bare loop": by_bare_loop(images, size, precision),
              "fastai files": by_files(written(images, folder), size), "product": lambda: left @ right}
-    seconds = {name: [] for name in works}
-    for _ in range(REPEATS + 1):                                            # the first of each warms up
-        for name, work in works.items(): seconds[name].append(timed(work))
-    seconds = {name: spent[1:] for name, spent in seconds.items()}
+    seconds, _ = alternating({name: settled(work) for name, work in works.items()}, REPEATS)
     seconds["arithmetic bound"] = [s*n*operations(size)/(2*SIDE**3) for s in seconds.pop("product")]
     print(f"{size} px, {precision}, batches of {BATCH}, {torch.get_num_threads()} threads, "
           f"{REPEATS} epochs of {n} images each; "

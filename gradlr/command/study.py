@@ -7,6 +7,7 @@ __all__ = ['this_command', 'study_run', 'run_to_report', 'study_status', 'study_
            'study_report']
 
 # %% ../../nbs/81_command.study.ipynb #b988a444
+import gc
 import os
 import shlex
 import sys
@@ -152,6 +153,8 @@ def study_report(
     file:File|None=None # Where to write it (default: DIR/report.html)
 )->int: # Exit code
     "Write one self-contained HTML file with what came out of a study"
+    # a page is many small objects that end with this process: to look for garbage among them takes an eighth of its time
+    gc.disable()
     from gradlr.evidence.report import write_report
     print(f"report: {write_report(folder, file)}")
     return 0

@@ -49,9 +49,10 @@ def plot_curves(
     rates, ways = sorted(rows["head_lr"].unique()), ways_of(rows)
     fig, axes = plt.subplots(1, len(rates), figsize=(2.9*len(rates) + 1.1, 2.7), sharey=True, squeeze=False)
     if measure == "valid_loss": logarithmic(axes[0,0])
+    lines = dict(list(rows.groupby(["head_lr", "way"])))
     for ax, rate in zip(axes[0], rates, strict=True):
         for way, colour in zip(ways, colours(len(ways)), strict=True):
-            _draw_line(ax, rows[(rows["head_lr"] == rate) & (rows["way"] == way)], measure, way, colour)
+            if (rate, way) in lines: _draw_line(ax, lines[rate, way], measure, way, colour)
         ax.set(xlabel="epoch", xticks=sorted(set(rows["epoch"]) - {0}))
         ax.set_title(f"initial rate {rate:g}", y=1)
     axes[0,0].set_ylabel(measure.replace("valid", "validation").replace("_", " "))
@@ -82,9 +83,9 @@ def intervals(
     groups # Of values: from `groupby`
 )->tuple[pd.Index,np.ndarray,np.ndarray]: # Name, mean and half the width of the interval of each group
     "Means and intervals of groups, ready to be drawn"
-    ends = groups.apply(interval)
-    mean, half, _ = (np.array(part) for part in zip(*ends, strict=True))
-    return ends.index, mean, half
+    ends = {name: interval(values) for name, values in groups}
+    mean, half, _ = (np.array(part) for part in zip(*ends.values(), strict=True))
+    return pd.Index(ends), mean, half
 
 # %% ../../nbs/65_evidence.figures.ipynb #d364acd8
 def draw_repeats(
