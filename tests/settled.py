@@ -56,10 +56,14 @@ def tree_is_settled()->Iterator[str]:
     print(f"notebooks and modules: {len(after)}")
 
 def outputs_are_clean()->Iterator[str]:
-    "Warnings hold paths of the machine that they were printed on"
+    "No warnings, and no paths of the machine that a notebook ran on"
+    of_this_machine = {json.dumps(str(path))[1:-1] for path in (ROOT, Path(sys.prefix), Path.home())}
     for notebook in notebooks():
-        if any(output.get("name") == "stderr" for *_, outputs in code_cells(notebook) for output in outputs):
+        outputs = [output for *_, some in code_cells(notebook) for output in some]
+        if any(output.get("name") == "stderr" for output in outputs):
             yield f"{named(notebook)}: warnings among its outputs; clear them"
+        for path in of_this_machine:
+            if path in json.dumps(outputs): yield f"{named(notebook)}: {path} among its outputs; show what is below it"
 
 def numbers_rise_with_imports()->Iterator[str]:
     "A room has a number of its own, and imports from lower ones; whoever imports names everything"

@@ -96,7 +96,7 @@ REGISTRIES = dict(
     predictors=("gradlr.transfer.predictors", "PREDICTORS"),
     networks=("gradlr.rates.networks", "NETWORKS"),
     samples=("gradlr.images.samples", "SAMPLES"))
-Kind = Literal["strategies", "optimizers", "schedules", "predictors", "networks", "samples"]
+Kind = Literal[tuple(REGISTRIES)]
 
 def list_names(
     kind:Kind, # What to list

@@ -7,7 +7,6 @@ __all__ = ['this_command', 'study_run', 'run_to_report', 'study_status', 'study_
            'study_report']
 
 # %% ../../nbs/81_command.study.ipynb #b988a444
-import gc
 import os
 import shlex
 import sys
@@ -51,7 +50,8 @@ def study_run(
     out = out or os.path.join("out", settings.name)
     cluster = dict(engine=engine, address=address) if address else {}
     again = this_command(study, dict(out=out, jobs=jobs, data=data, **cluster, time_limit=time_limit, device=device))
-    try: return run_to_report(settings, out, again, (jobs, data, extend, engine, address, time_limit))
+    how = dict(jobs=jobs, data=data, extend=extend, engine=engine, address=address, time_limit=time_limit)
+    try: return run_to_report(settings, out, again, how)
     except KeyboardInterrupt as e:
         print(f"\nstopped; what is finished is kept in {out}. To go on:\n  {again}", file=sys.stderr)
         return e.args[0] if e.args else 130
@@ -64,7 +64,7 @@ def run_to_report(
     study, # To be run
     out:str, # Its folder
     again:str, # The line that continues it
-    how:tuple # What `execute` takes after study and folder
+    how:dict # Options of `execute`, by name
 )->int: # Exit code
     "Run a study, say how it went, and write its report"
     from gradlr.evidence.answers import answers
@@ -73,12 +73,13 @@ def run_to_report(
     from gradlr.study.folder import read_records
     from gradlr.study.progress import status, status_in_words
     from gradlr.study.results import results
-    failed = execute(study, out, *how)
+    failed = execute(study, out, **how)
     for message in failed: print(f"failed: {message}", file=sys.stderr)
     print(status_in_words(status(out)))
     if failed:
         retry = shlex.join(["gradlr", "study", "retry", out])
-        print(f"{len(failed)} runs failed or wait for one that did; to try them again:\n  {retry}\n  {again}", file=sys.stderr)
+        failures = f"{len(failed)} runs failed or wait for one that did"
+        print(f"{failures}; to try them again:\n  {retry}\n  {again}", file=sys.stderr)
         return 1
     for row in answers(results(read_records(out))).query("where == 'all experiments'").itertuples():
         print(f"{row.question} {row.answer.capitalize()}: {row.evidence}.")
@@ -153,8 +154,6 @@ def study_report(
     file:File|None=None # Where to write it (default: DIR/report.html)
 )->int: # Exit code
     "Write one self-contained HTML file with what came out of a study"
-    # a page is many small objects that end with this process: to look for garbage among them takes an eighth of its time
-    gc.disable()
     from gradlr.evidence.report import write_report
     print(f"report: {write_report(folder, file)}")
     return 0

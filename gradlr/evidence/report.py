@@ -7,7 +7,10 @@ __all__ = ['STYLE', 'samples_table', 'versions_table', 'failure_in_words', 'Fact
            'pictures_of', 'page_of', 'write_report']
 
 # %% ../../nbs/66_evidence.report.ipynb #701ed3ad
+import gc
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
@@ -34,10 +37,10 @@ from gradlr.evidence.tables import (
 from ..files import write_whole
 from ..rates.figures import plot_finder, plot_rates
 from ..rates.schedules import gradual_lrs
-from ..study.folder import read_records
+from ..study.folder import StudyFolder
 from ..study.progress import status, status_in_words
 from ..study.results import results
-from ..study.settings import Study, read_study
+from ..study.settings import Study
 
 # %% ../../nbs/66_evidence.report.ipynb #7c23658a
 def samples_table(
@@ -104,15 +107,15 @@ def facts_of(
     folder:str|Path # A study's folder
 )->Facts:
     "Compute all that a report shows; raises `InputError` where no fine-tuning is finished yet"
-    folder = Path(folder)
-    records, study = read_records(folder), read_study(folder/"study.toml")
+    home = StudyFolder(folder)
+    records, study = home.records(), home.study()
     table, ended = results(records), [record for record in records if record["state"] != "failed"]
     experiments = experiments_of(table)
     if not experiments_of(table[table["state"] != "failed"]):
         raise InputError(f"{str(folder)!r} holds no finished fine-tuning yet: run the study again to go on")
     gained, by_source = gains(table), source_losses(table)
     return Facts(
-        study=study, settings=(folder/"study.toml").read_text(encoding="utf-8"), status=status_in_words(status(folder)),
+        study=study, settings=home.study_file().read_text(encoding="utf-8"), status=status_in_words(status(folder)),
         table=table, experiments=experiments, gained=gained, by_source=by_source,
         answers=answers(table, gained, by_source),
         ended={(*pair, measure): final_losses(table, *pair, measure)
@@ -218,8 +221,19 @@ def page_of(
     page = templates.get_template("report.html")
     return page.render(facts=facts, pictures=pictures, style=STYLE, version=version("gradlr"))
 
+# %% ../../nbs/66_evidence.report.ipynb #c0c0c001
+@contextmanager
+def _without_collections()->Iterator[None]:
+    "Figures are many small objects, all of them in use: to look for garbage among them takes an eighth of the time"
+    was_on = gc.isenabled()
+    gc.disable()
+    try: yield
+    finally:
+        if was_on: gc.enable()
+
 # %% ../../nbs/66_evidence.report.ipynb #09103ea6
 @plt.style.context("gradlr.style")
+@_without_collections()
 def write_report(
     folder:str|Path, # A study's folder
     file:str|Path|None=None # Where to write; None is `report.html` in the folder

@@ -8,7 +8,6 @@ __all__ = ['RECORD_BYTES', 'DIED', 'problems_of_network', 'samples_of', 'prepare
 
 # %% ../../nbs/58_study.execute.ipynb #ea4
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,7 +18,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from ..errors import InputError
-from ..files import file_hash, write_whole
+from ..files import file_hash
 from ..images.drawing import load_sample
 from ..images.loaders import dataloaders
 from ..images.sets import ImageSet, save_images
@@ -89,7 +88,7 @@ def prepare_samples(
         for part, images in zip(("train", "valid"), parts):
             file = folder.sample_file(fingerprint, part)
             if not file.exists(): save_images(images, file)
-    write_whole(folder.path/"data.json", json.dumps(drawn, indent=1).encode())
+    folder.keep_data(drawn)
     return drawn
 
 # %% ../../nbs/58_study.execute.ipynb #ea15
@@ -173,29 +172,39 @@ class Prepared:
     def weights(self)->dict[str,Weights]: # By name of the source
         "The sources that are ready: those that need no training, and those that this study has trained"
         ready = dict(self.ready_made)
-        records = {record["key"]: record for record in self.folder.records()} if self.folder.published() else {}
         for run in self._plan(self.study, {}):
-            if run.kind != "source" or "weights_sha256" not in records.get(run.key, {}): continue
-            sha256 = records[run.key]["weights_sha256"]
+            record = self.folder.record(run.key) if run.kind == "source" else None
+            if not record or "weights_sha256" not in record: continue
+            sha256 = record["weights_sha256"]
             ready[run.sample] = Weights(str(self.folder.weights(sha256)), sha256)
         return ready
 
-    def runs(self)->list[Run]:
+    def runs(self,
+        weights:dict[str,Weights] # From `weights`
+    )->list[Run]:
         "Everything that is planned; of a search, as far as the losses tell"
         searching = self.study.search == "gp" and self.folder.published()
         losses = cell_losses(self.study, results(self.folder.records())) if searching else {}
-        return self._plan(self.study, self.weights(), losses)
+        return self._plan(self.study, weights, losses)
 
-    def todo(self)->list[Run]:
+    def next_round(self)->tuple[list[Run],dict[str,Weights],int]: # Runs; weights by name of the source; images done before
         "What is planned and not published, and can be trained now"
-        published, weights = self.folder.published(), self.weights()
-        left = [run for run in self.runs() if not run.is_waiting and run.key not in published]
-        broken = {name for name in {run.source for run in left} & weights.keys() if weights[name].are_damaged()}
-        for run in left:
-            if run.source in broken:
-                self.damaged[run.key] = (f"{run}: the weights of its source, {weights[run.source].file!r}, "
-                                         "are lost or damaged; gradlr study retry forgets them")
-        return [run for run in left if run.key not in self.damaged]
+        weights, published = self.weights(), self.folder.published()
+        runs = [run for run in self.runs(weights) if not run.is_waiting]
+        todo = self._from_sound_sources([run for run in runs if run.key not in published], weights)
+        return todo, weights, self.cost([run for run in runs if run.key in published])
+
+    def _from_sound_sources(self,
+        runs:list[Run], # To be trained
+        weights:dict[str,Weights] # By name of the source
+    )->list[Run]:
+        "Weights are hashed before they are used; runs from lost or damaged ones are told of, not trained"
+        broken = {name for name in {run.source for run in runs} & weights.keys() if weights[name].are_damaged()}
+        for run in runs:
+            if run.source not in broken: continue
+            self.damaged[run.key] = (f"{run}: the weights of its source, {weights[run.source].file!r}, "
+                                     "are lost or damaged; gradlr study retry forgets them")
+        return [run for run in runs if run.key not in self.damaged]
 
     def cost(self,
         runs:list[Run] # Planned
@@ -203,11 +212,6 @@ class Prepared:
         "Images that runs train on, for the progress bar"
         def of(run): return run.batch_size if run.kind == "finder" else self.drawn[run.sample]["train"]
         return sum(run.epochs*of(run) for run in runs)
-
-    def done(self)->int: # Images
-        "What is published already, for the progress bar"
-        published = self.folder.published()
-        return self.cost([run for run in self.runs() if not run.is_waiting and run.key in published])
 
     def total(self)->int: # Images
         "What the whole study trains on, for the progress bar"
@@ -217,7 +221,7 @@ class Prepared:
         "What went wrong"
         failed = [(Run(**record["run"]), record["failure"]) for record in failures(self.folder.path)]
         told = [f"{run}: {failure['kind']}: {failure['message']}" for run, failure in failed]
-        waiting = [f"{run}: its source was not trained to the end" for run in self.runs() if run.is_waiting]
+        waiting = [f"{run}: its source was not trained to the end" for run in self.runs(self.weights()) if run.is_waiting]
         return [*self.damaged.values(), *told, *waiting]
 
 # %% ../../nbs/58_study.execute.ipynb #ea23
@@ -238,13 +242,13 @@ def _settled_precision(
     study:Study, # What is to be run
     folder:StudyFolder # Its folder
 )->str:
-    "The faster precision in the place of auto; measured once a folder, since it is part of every run's key"
-    file = folder.path/"precision.txt"
+    "The faster precision in the place of auto"
     if study.precision != "auto": return study.precision
-    if not file.exists(): write_whole(file, fastest_precision(study.network, study.size, study.batch_size).encode())
-    return file.read_text()
+    return folder.precision(partial(fastest_precision, study.network, study.size, study.batch_size))
 
 # %% ../../nbs/58_study.execute.ipynb #ea25
+DIED = f"its worker process was killed {STARTS} times"
+
 def execute(
     study:Study, # What to run
     folder:str|Path, # Where its records go; a folder that holds part of them is continued
@@ -258,21 +262,21 @@ def execute(
     "Train every run of a study that has no record yet"
     check_study(study)
     if wrong := list(problems_of_network(study)): raise InputError("\n".join(wrong))
-    folder, gpus = StudyFolder(folder), visible_gpus()
+    # workers, and those of a cluster, may have another current folder
+    folder, gpus = StudyFolder(Path(folder).absolute()), visible_gpus()
     slots, preload = worker_count(jobs), [perform.__module__]
     with folder.held(), closing(make_engine(engine, slots, address, preload, gpus)) as workers:
         ready = prepared(study, folder, data, extend)
         with tqdm(total=ready.total(), desc=study.name, unit="image", unit_scale=True, smoothing=0.05) as bar:
-            while todo := ready.todo():
-                bar.n = ready.done()
-                files = {name: weights.file for name, weights in ready.weights().items()}
+            while True:
+                todo, weights, bar.n = ready.next_round()
+                bar.refresh()
+                if not todo: break
+                files = {name: source.file for name, source in weights.items()}
                 function = partial(perform, folder=folder.path, files=files, time_limit=time_limit)
                 for run, key in finished(workers, function, todo):
                     if key is None: folder.fail(run, "WorkerDied", DIED, **surroundings())
                     bar.update(ready.cost([run]))
-            bar.n = ready.done()
     troubles = ready.troubles()
     if not troubles: collect(folder.path)
     return troubles
-
-DIED = f"its worker process was killed {STARTS} times"

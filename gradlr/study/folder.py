@@ -12,6 +12,7 @@ import io
 import json
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -73,7 +74,7 @@ class StudyFolder:
     "Where a study's settings, samples, records and weights lie"
     def __init__(self,
         path:str|Path # Of the folder; it need not be there yet
-    ): self.path = Path(path).absolute()
+    ): self.path = Path(path)
 
     def __repr__(self)->str: return f"StudyFolder({str(self.path)!r})"
 
@@ -101,12 +102,16 @@ class StudyFolder:
         file = self.path/"data.json"
         return json.loads(file.read_text()) if file.exists() else {}
 
+    def study_file(self)->Path:
+        "Where the settings lie; raises `InputError` where there are none"
+        file = self.path/"study.toml"
+        if file.exists(): return file
+        raise InputError(f"{str(self.path)!r} holds no study: start one with "
+                         f"gradlr study run PRESET --out {self.path}")
+
     def study(self)->Study:
         "The study of this folder; raises `InputError` where there is none"
-        if not (self.path/"study.toml").exists():
-            raise InputError(f"{str(self.path)!r} holds no study: start one with "
-                             f"gradlr study run PRESET --out {self.path}")
-        return read_study(self.path/"study.toml")
+        return read_study(self.study_file())
 
 # %% ../../nbs/53_study.folder.ipynb #aa16
 @patch
@@ -158,6 +163,16 @@ def _packed(self:StudyFolder)->list[dict]:
     return _read_packed(file, file.stat().st_mtime_ns) if file.exists() else []
 
 # %% ../../nbs/53_study.folder.ipynb #aa22
+@patch
+def record(self:StudyFolder,
+    key:str # Of a run
+)->dict|None: # None where it has none
+    "The record of a run, whether it is current or not"
+    file = self.record_file(key)
+    if file.exists(): return read_record(file)
+    return next((record for record in self._packed() if record["key"] == key), None)
+
+# %% ../../nbs/53_study.folder.ipynb #a1b2c3d4
 @patch
 def published(self:StudyFolder)->set[str]: # Keys
     "The runs that are finished: those that have a record"
@@ -246,6 +261,24 @@ def _agrees(self:StudyFolder,
     way_out = "choose another folder" + (", or add to it with --extend" if added else "")
     lines = [f"  {name}: {getattr(there, name)} there, {getattr(asked, name)} asked for" for name in differing]
     raise InputError("\n".join([f"{str(self.path)!r} holds another study; {way_out}. They differ in", *lines]))
+
+# %% ../../nbs/53_study.folder.ipynb #b0b0b002
+@patch
+def keep_data(self:StudyFolder,
+    data:dict[str,dict] # By name of the sample
+)->None:
+    "Write what was drawn for each sample"
+    write_whole(self.path/"data.json", json.dumps(data, indent=1).encode())
+
+# %% ../../nbs/53_study.folder.ipynb #b0b0b003
+@patch
+def precision(self:StudyFolder,
+    measure:Callable[[],str] # Finds the faster one
+)->str: # A name in `PRECISIONS`
+    "The faster precision, measured once a folder, since it is part of every run's key"
+    file = self.path/"precision.txt"
+    if not file.exists(): write_whole(file, measure().encode())
+    return file.read_text()
 
 # %% ../../nbs/53_study.folder.ipynb #aa33
 @dataclass(frozen=True)
