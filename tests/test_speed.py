@@ -8,13 +8,13 @@ import torch
 from fastai.callback.core import Callback
 from fastai.torch_core import set_seed
 
-from gradlr.evidence.statistics import interval
 from gradlr.images.drawing import load_sample
 from gradlr.images.loaders import dataloaders
 from gradlr.images.samples import SAMPLES
 from gradlr.rates.layers import layer_groups
 from gradlr.rates.learners import source_learner
 from gradlr.rates.schedules import gradual_lrs
+from gradlr.statistics.intervals import interval
 
 # the plain loop is the benchmarks' own
 sys.path.append(str(Path(__file__).parents[1]/"benchmarks"))

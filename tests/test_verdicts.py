@@ -10,8 +10,8 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
-from gradlr.evidence.sequential import corrected_p, decide, looks, nominal_levels
-from gradlr.evidence.verdicts import (
+from gradlr.statistics.sequential import corrected_p, decide, looks, nominal_levels
+from gradlr.statistics.verdicts import (
     Effect,
     connected,
     effect_here,
