@@ -8,7 +8,7 @@ HEAVY = {"torch", "fastai", "matplotlib"}
 LIGHT = ("errors", "files", "machine", "images.samples",
          "rates.schedules", "rates.strategies", "rates.optimizers", "rates.networks",
          "study.search", "study.settings", "study.plan", "study.folder", "study.progress", "study.results",
-         "evidence.statistics", "evidence.verdicts", "evidence.sequential", "evidence.tables", "evidence.answers")
+         "statistics.intervals", "statistics.verdicts", "statistics.sequential", "evidence.tables", "evidence.answers")
 DRAWING = ("rates.figures", "evidence.figures", "evidence.report") # These draw, so they may import matplotlib
 
 def imported(module:str)->set[str]:
