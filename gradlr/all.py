@@ -32,14 +32,14 @@ from .distances.classes import *
 from .transfer.scores import *
 from .transfer.predictors import *
 from .transfer.agreement import *
-from .study.search import *
+from .statistics.search import *
 from .study.settings import *
 from .study.plan import *
 from .study.folder import *
 from .study.progress import *
 from .study.results import *
 from .study.worker import *
-from .study.engines import *
+from .engines import *
 from .study.execute import *
 from .transfer.scoring import *
 from .statistics.intervals import *

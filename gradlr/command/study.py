@@ -43,7 +43,7 @@ def study_run(
     use(device)
     if engine == "processes":
         # Imports of the workers take as long as those of the study, and go on beside them
-        from gradlr.study.engines import start_server
+        from gradlr.engines import start_server
         start_server(["gradlr.study.worker"])
     from gradlr.study.settings import named_study
     settings = named_study(study)

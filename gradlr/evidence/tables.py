@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..statistics.intervals import held_out, interval, said, said_change, wilson
 from ..study.results import cell_losses
-from ..study.search import propose
+from ..statistics.search import propose
 from ..study.settings import Study
 
 # %% ../../nbs/60_evidence.tables.ipynb #36f82e62

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PHOTOS', 'TILE', 'PARTS', 'TRIES', 'OFFICIAL_FILES', 'DATA', 'load_digits', 'load_photos', 'data_folder',
-           'load_emnist', 'load_cifar10', 'own_folder', 'load_images']
+           'load_emnist', 'open_cifar10', 'load_cifar10', 'own_folder', 'open_images', 'load_images']
 
 # %% ../../nbs/14_images.datasets.ipynb #080557ac
 import os
@@ -20,7 +20,7 @@ from torchvision.datasets import CIFAR10, EMNIST
 from ..errors import InputError, one_of, unknown
 from ..files import file_hash
 from .archives import ARCHIVES, is_archive, unpack
-from .folders import below_single_folders, load_folder
+from .folders import FolderImages, below_single_folders, class_folders, open_folder, read_all
 from .sets import ImageSet
 
 # %% ../../nbs/14_images.datasets.ipynb #26ef8a0d
@@ -126,22 +126,30 @@ def load_emnist(
     return ImageSet(images, labels, tuple(classes), f"EMNIST {split}, part {part}")
 
 # %% ../../nbs/14_images.datasets.ipynb #7f47ca4b
+def open_cifar10(
+    folder:Path, # The data folder
+    classes:tuple[str,...]|None=None, # Classes to read from an image-folder copy; None is all
+    part:str="all" # "train", "test" or "all", the official parts to pool
+)->ImageSet|FolderImages: # The latter of an image-folder copy
+    "CIFAR-10 (Krizhevsky 2009), from the official archive or an image-folder copy named `cifar10`"
+    copy = folder/"cifar10"
+    if copy.is_dir():
+        parts = [class_folders(copy/("train" if train else "test"), classes)
+                 for train in PARTS[one_of(part, PARTS, "part")]]
+        files = {name: [file for of_part in parts for file in of_part[name]] for name in parts[0]}
+        return FolderImages(files, None, f"CIFAR-10 from an image folder, part {part}")
+    sets = _torchvision(CIFAR10, folder, part)
+    images = torch.from_numpy(np.concatenate([s.data for s in sets])).permute(0, 3, 1, 2).contiguous()
+    labels = torch.cat([torch.tensor(s.targets) for s in sets])
+    return ImageSet(images, labels, tuple(sets[0].classes), f"CIFAR-10, part {part}")
+
 def load_cifar10(
     folder:Path, # The data folder
     classes:tuple[str,...]|None=None, # Classes to read from an image-folder copy; None is all
     part:str="all" # "train", "test" or "all", the official parts to pool
 )->ImageSet:
-    "CIFAR-10 (Krizhevsky 2009), from the official archive or an image-folder copy named `cifar10`"
-    copy = folder/"cifar10"
-    if copy.is_dir():
-        is_train = PARTS[one_of(part, PARTS, "part")]
-        parts = [load_folder(copy/("train" if train else "test"), classes) for train in is_train]
-        images, labels = torch.cat([p.images for p in parts]), torch.cat([p.labels for p in parts])
-        return replace(parts[0], images=images, labels=labels, provenance=f"CIFAR-10 from an image folder, part {part}")
-    sets = _torchvision(CIFAR10, folder, part)
-    images = torch.from_numpy(np.concatenate([s.data for s in sets])).permute(0, 3, 1, 2).contiguous()
-    labels = torch.cat([torch.tensor(s.targets) for s in sets])
-    return ImageSet(images, labels, tuple(sets[0].classes), f"CIFAR-10, part {part}")
+    "All of CIFAR-10 (Krizhevsky 2009), from the official archive or an image-folder copy named `cifar10`"
+    return read_all(open_cifar10(folder, classes, part))
 
 # %% ../../nbs/14_images.datasets.ipynb #abeb4f4e
 def own_folder(
@@ -164,6 +172,23 @@ def own_folder(
 # %% ../../nbs/14_images.datasets.ipynb #d52a258e
 DATA = ("digits", "photos", "emnist", "cifar10")
 
+def open_images(
+    data:str, # "digits", "photos", "emnist", "cifar10", a folder of class folders, or an archive of one
+    classes:tuple[str,...]|None=None, # The classes that will be used: an image folder decodes no others
+    split:str="bymerge", # EMNIST only: the official split
+    part:str="all", # EMNIST and CIFAR-10: the official parts to pool, "train", "test" or "all"
+    size:int|None=None, # Image folders only: side in pixels to scale and crop to; None where all have one size
+    folder:str|Path|None=None # Where downloaded data live; None asks `GRADLR_DATA`, then the user's cache folder
+)->ImageSet|FolderImages: # The latter of a folder, whose images are read when they are taken
+    "A set of images by name or path; raises `InputError` for a name that is neither"
+    if data == "digits": return load_digits()
+    if data == "photos": return load_photos()
+    if data == "emnist": return load_emnist(data_folder(folder), split, part)
+    if data == "cifar10": return open_cifar10(data_folder(folder), classes, part)
+    own = own_folder(data, folder)
+    if own is None: raise unknown(data, DATA, "data set")
+    return open_folder(own, classes, size)
+
 def load_images(
     data:str, # "digits", "photos", "emnist", "cifar10", a folder of class folders, or an archive of one
     classes:tuple[str,...]|None=None, # The classes that will be used: an image folder decodes no others
@@ -172,11 +197,5 @@ def load_images(
     size:int|None=None, # Image folders only: side in pixels to scale and crop to; None where all have one size
     folder:str|Path|None=None # Where downloaded data live; None asks `GRADLR_DATA`, then the user's cache folder
 )->ImageSet:
-    "A set of images by name or path; raises `InputError` for a name that is neither"
-    if data == "digits": return load_digits()
-    if data == "photos": return load_photos()
-    if data == "emnist": return load_emnist(data_folder(folder), split, part)
-    if data == "cifar10": return load_cifar10(data_folder(folder), classes, part)
-    own = own_folder(data, folder)
-    if own is None: raise unknown(data, DATA, "data set")
-    return load_folder(own, classes, size)
+    "All images of a set by name or path; raises `InputError` for a name that is neither"
+    return read_all(open_images(data, classes, split, part, size, folder))

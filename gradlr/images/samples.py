@@ -15,7 +15,8 @@ class Sample:
     data:str # "digits", "photos", "emnist", "cifar10", a folder of class folders, or an archive of one
     classes:tuple[str,...]=() # Class names; none given is all
     train:int=600 # Training images a class
-    valid:int=600 # Validation images a class
+    valid:int=600 # Validation images a class, to choose by
+    test:int=0 # Test images a class, to judge by: they are looked at once, at the end
     seed:int=0 # Of the random draw
     split:str="bymerge" # EMNIST only: the official split
     part:str="all" # EMNIST and CIFAR-10: the official parts to pool, "train", "test" or "all"
@@ -24,18 +25,19 @@ class Sample:
     def does(self)->str:
         "The sample in a line"
         classes = ", ".join(self.classes) or "all classes"
-        return f"{classes} of {self.data}: {self.train} + {self.valid} images a class"
+        parts = " + ".join(str(images) for images in (self.train, self.valid, self.test) if images)
+        return f"{classes} of {self.data}: {parts} images a class"
 
 # %% ../../nbs/10_images.samples.ipynb #f73d0732
 SAMPLES = {
     "emnist01": Sample("emnist", ("E", "M", "U", "n"), 2400, 600),
-    "emnist02": Sample("emnist", ("0", "F", "N", "V"), 600, 600),
+    "emnist02": Sample("emnist", ("0", "F", "N", "V"), 600, 600, 600),
     "cifar01": Sample("cifar10", ("airplane", "cat", "horse", "ship"), 2400, 600),
-    "cifar02": Sample("cifar10", ("automobile", "bird", "dog", "frog"), 600, 600),
+    "cifar02": Sample("cifar10", ("automobile", "bird", "dog", "frog"), 600, 600, 600),
     "digits01": Sample("digits", ("1", "3", "5", "7"), 120, 50),
-    "digits02": Sample("digits", ("0", "2", "4", "6"), 60, 60),
+    "digits02": Sample("digits", ("0", "2", "4", "6"), 60, 60, 50),
     "photos01": Sample("photos", ("astronaut", "coffee", "hubble", "rocket"), 120, 50),
-    "photos02": Sample("photos", ("chelsea", "ihc", "retina", "motorcycle"), 60, 60),
+    "photos02": Sample("photos", ("chelsea", "ihc", "retina", "motorcycle"), 60, 30, 30),
 }
 
 # %% ../../nbs/10_images.samples.ipynb #bdcb706b

@@ -19,20 +19,23 @@ from tqdm.auto import tqdm
 
 from ..errors import InputError
 from ..files import file_hash
-from ..images.drawing import load_sample
+from ..images.datasets import load_images
+from ..images.drawing import sample_parts
 from ..images.loaders import dataloaders
 from ..images.sets import ImageSet, save_images
 from ..machine import surroundings, visible_gpus, worker_count
 from ..rates.checkpoints import fetch_imagenet
 from ..rates.layers import layer_groups, without_weights
 from ..rates.learners import fastest_precision, target_learner
-from .engines import STARTS, finished, make_engine
+from ..engines import STARTS, finished, make_engine
 from .folder import StudyFolder, Weights
-from .plan import Run, all_trials, plan
-from .progress import all_runs, failures
-from .results import cell_losses, collect, results
-from .settings import Study, check_study, is_checkpoint
-from .worker import drawn_parts, perform
+from .plan import Run, Training, plan
+from .progress import at_most, failures, runs_wanted
+from .questions import wanted
+from .results import collect, outcomes
+from .settings import Study, is_checkpoint
+from .toml import check_study
+from .worker import PARTS, drawn_parts, perform
 
 # %% ../../nbs/59_study.execute.ipynb #ea7
 def problems_of_network(
@@ -63,10 +66,11 @@ def samples_of(
 def _draw(
     study:Study, # Whose sample it is
     name:str, # Of the sample
+    repeat:int, # From 0
     data:str|Path|None # Where downloaded data live
-)->tuple[ImageSet,ImageSet]: # Training and validation part
+)->tuple[ImageSet,...]: # Training, validation and, where there is one, test part
     "A sample of a study; raises `InputError` where there are too few images"
-    parts = load_sample(study.sample(name), study.size, data)
+    parts = sample_parts(study.sample(name), study.size, data, repeat)
     if len(parts[0]) < study.batch_size:
         raise InputError(f"sample {name!r} has {len(parts[0])} training images, less than one batch of "
                          f"{study.batch_size}: lower batch_size")
@@ -76,33 +80,43 @@ def _draw(
 def prepare_samples(
     study:Study, # Whose samples are drawn
     folder:str|Path, # The study's folder
-    data:str|Path|None=None # Where downloaded data live; None asks `GRADLR_DATA`, then the user's cache folder
-)->dict[str,dict]: # By name: fingerprint, training and validation images, and the sample's settings
+    data:str|Path|None=None, # Where downloaded data live; None asks `GRADLR_DATA`, then the user's cache folder
+    repeats:int=1, # How many of them are to be drawn
+    before:dict[str,list[dict]]|None=None # The repeats that are drawn already, as from here
+)->dict[str,list[dict]]: # By name, one a repeat: fingerprint, images of each part, and the sample's settings
     "Draw all samples and write them into the study's folder, with what was drawn as `data.json`"
-    folder, drawn = StudyFolder(folder), {}
-    for name in tqdm(samples_of(study), desc="drawing samples", delay=2, leave=False):
-        parts = _draw(study, name, data)
-        fingerprint = hashlib.sha256("".join(p.fingerprint for p in parts).encode()).hexdigest()[:16]
-        drawn[name] = dict(fingerprint=fingerprint, train=len(parts[0]), valid=len(parts[1]),
-                           sample=asdict(study.sample(name)))
-        for part, images in zip(("train", "valid"), parts):
-            file = folder.sample_file(fingerprint, part)
-            if not file.exists(): save_images(images, file)
-    folder.keep_data(drawn)
+    home = StudyFolder(folder)
+    drawn = {name: list((before or {}).get(name, [])) for name in samples_of(study)}
+    missing = [(name, repeat) for name, there in drawn.items() for repeat in range(len(there), repeats)]
+    for name, repeat in tqdm(missing, desc="drawing samples", delay=2, leave=False):
+        about = _keep(home, _draw(study, name, repeat, data))
+        drawn[name].append(about | dict(sample=asdict(study.sample(name))))
+    home.keep_data(drawn)
     return drawn
+
+def _keep(
+    home:StudyFolder, # Of the study
+    parts:tuple[ImageSet,...] # Training, validation and, where there is one, test part
+)->dict: # Fingerprint, and images of each part
+    "Write a drawn sample"
+    fingerprint = hashlib.sha256("".join(part.fingerprint for part in parts).encode()).hexdigest()[:16]
+    for part, images in zip(PARTS, parts):
+        file = home.sample_file(fingerprint, part)
+        if not file.exists(): save_images(images, file)
+    return dict(fingerprint=fingerprint) | {part: len(images) for part, images in zip(PARTS, parts)}
 
 # %% ../../nbs/59_study.execute.ipynb #ea15
 RECORD_BYTES = 20_000 # About the size of one
 
 def _bytes_needed(
     study:Study, # To be run
-    pixels:int # Of its samples, in bytes
+    pixels:int # Of its samples in one repeat, in bytes
 )->int:
-    "What a study will write: samples, weights of sources, records"
-    runs = all_runs(study)
+    "What a study may write: samples, weights of sources, records"
+    runs = runs_wanted(study, at_most(study))
     weights = sum(parameter.numel() for parameter in without_weights(study.network).parameters())
-    sources = sum(run.kind == "source" for run in runs)
-    return pixels + 4*weights*sources + RECORD_BYTES*len(runs)
+    sources, repeats = sum(run.kind == "source" for run in runs), max(run.repeat for run in runs) + 1
+    return pixels*repeats + 4*weights*sources + RECORD_BYTES*len(runs)
 
 def _bytes_free(
     folder:Path # That need not be there yet
@@ -116,12 +130,15 @@ def check(
     study:Study, # What is to be run
     folder:str|Path, # Where
     data:str|Path|None=None # Where downloaded data live; None asks `GRADLR_DATA`, then the user's cache folder
-)->tuple[list[str],dict]: # What stands in the way; and images by sample, runs, and bytes needed and free
+)->tuple[list[str],dict]: # What stands in the way; and images by sample, runs to begin with and at most, bytes needed and free
     "What can be known before training: every image is decoded, every class counted, the disk measured"
     check_study(study)
     wrong, images, pixels = list(problems_of_network(study)), {}, 0
     for name in tqdm(samples_of(study), desc="checking samples", delay=2, leave=False):
-        try: parts = _draw(study, name, data)
+        sample = study.sample(name)
+        try:
+            load_images(sample.data, sample.classes or None, sample.split, sample.part, study.size, data)
+            parts = _draw(study, name, 0, data)
         except InputError as e:
             wrong.append(f"sample {name!r}: {e}")
             continue
@@ -131,13 +148,14 @@ def check(
     free, needed = _bytes_free(Path(folder)), _bytes_needed(study, pixels) if is_known else 0
     if free < needed:
         wrong.append(f"the disk of {str(folder)!r} has {free/1e6:.0f} MB free, and the study needs {needed/1e6:.0f} MB")
-    return wrong, dict(images=images, runs=len(all_runs(study)), needed=needed, free=free)
+    begin, most = (len(runs_wanted(study, trainings)) for trainings in (wanted(study, outcomes([])), at_most(study)))
+    return wrong, dict(images=images, runs=begin, at_most=most, needed=needed, free=free)
 
 # %% ../../nbs/59_study.execute.ipynb #ea20
 def _ready_made(
     study:Study, # What is to be run
     folder:StudyFolder, # Of the study, with the samples drawn
-    data:dict[str,dict] # From `prepare_samples`
+    data:dict[str,list[dict]] # From `prepare_samples`
 )->dict[str,Weights]: # By name of the source
     "The sources that need no training; raises `InputError` for one that is not there or does not fit"
     ready = {}
@@ -146,7 +164,7 @@ def _ready_made(
         if source in ready or not is_checkpoint(source): continue
         if source == "imagenet": ready[source] = Weights("", fetch_imagenet(study.network))
         else:
-            parts = drawn_parts(folder.path, data[experiment.target]["fingerprint"])
+            parts = drawn_parts(folder.path, data[experiment.target][0]["fingerprint"])[:2]
             target_learner(dataloaders(*parts, size=study.size, batch_size=study.batch_size), source, study.network)
             ready[source] = Weights(source, file_hash(Path(source)))
     return ready
@@ -154,55 +172,65 @@ def _ready_made(
 # %% ../../nbs/59_study.execute.ipynb #ea22
 @dataclass
 class Prepared:
-    "A study whose samples are drawn and whose ready-made sources are at hand"
+    "A study whose samples can be drawn and whose ready-made sources are at hand"
     study:Study # With its precision settled
     folder:StudyFolder # Held
-    drawn:dict[str,dict] # From `prepare_samples`
+    data:str|Path|None # Where downloaded data live
+    drawn:dict[str,list[dict]] # From `prepare_samples`
     ready_made:dict[str,Weights] # By name of the source
     damaged:dict[str,str]=field(default_factory=dict) # Key → message, of runs whose source's weights are damaged
 
-    def _plan(self,
-        study:Study, # This one, or one that counts all its trials
-        trained:dict[str,Weights], # By name of the source
-        losses:dict|None=None # Of the cells of a search
-    )->list[Run]:
-        fingerprints = {name: about["fingerprint"] for name, about in self.drawn.items()}
-        return plan(study, fingerprints, {name: weights.sha256 for name, weights in trained.items()}, losses)
+    def trainings(self)->list[Training]:
+        "What the study wants, as far as its records tell"
+        return wanted(self.study, outcomes(self.folder.records() if self.folder.published() else []))
 
-    def weights(self)->dict[str,Weights]: # By name of the source
+    def draw(self,
+        repeats:int # That are wanted
+    )->None:
+        "Draw the samples of repeats that have none yet"
+        if any(len(there) < repeats for there in self.drawn.values()):
+            self.drawn = prepare_samples(self.study, self.folder.path, self.data, repeats, self.drawn)
+
+    def runs(self)->tuple[list[Run],dict[str,Weights]]: # All that are planned; weights by their sha256
+        "What the trainings need that are wanted"
+        trainings = self.trainings()
+        self.draw(max(training.repeat for training in trainings) + 1)
+        fingerprints = {(name, repeat): about["fingerprint"] for name, repeats in self.drawn.items()
+                        for repeat, about in enumerate(repeats)}
+        weights = self._trained(plan(self.study, trainings, fingerprints, {}))
+        trained = {at: source.sha256 for at, source in weights.items()}
+        return plan(self.study, trainings, fingerprints, trained), {source.sha256: source for source in weights.values()}
+
+    def _trained(self,
+        runs:list[Run] # Planned
+    )->dict[tuple[str,int],Weights]: # By source and repeat
         "The sources that are ready: those that need no training, and those that this study has trained"
-        ready = dict(self.ready_made)
-        for run in self._plan(self.study, {}):
+        ready = {(name, run.repeat): weights for name, weights in self.ready_made.items() for run in runs}
+        for run in runs:
             record = self.folder.record(run.key) if run.kind == "source" else None
             if not record or "weights_sha256" not in record: continue
             sha256 = record["weights_sha256"]
-            ready[run.sample] = Weights(str(self.folder.weights(sha256)), sha256)
+            ready[run.sample, run.repeat] = Weights(str(self.folder.weights(sha256)), sha256)
         return ready
 
-    def runs(self,
-        weights:dict[str,Weights] # From `weights`
-    )->list[Run]:
-        "Everything that is planned; of a search, as far as the losses tell"
-        searching = self.study.search == "gp" and self.folder.published()
-        losses = cell_losses(self.study, results(self.folder.records())) if searching else {}
-        return self._plan(self.study, weights, losses)
-
-    def next_round(self)->tuple[list[Run],dict[str,Weights],int]: # Runs; weights by name of the source; images done before
+    def next_round(self)->tuple[list[Run],dict[str,Weights],int,int]: # Runs; weights; images done before, and in all
         "What is planned and not published, and can be trained now"
-        weights, published = self.weights(), self.folder.published()
-        runs = [run for run in self.runs(weights) if not run.is_waiting]
+        (planned, weights), published = self.runs(), self.folder.published()
+        runs = [run for run in planned if not run.is_waiting]
         todo = self._from_sound_sources([run for run in runs if run.key not in published], weights)
-        return todo, weights, self.cost([run for run in runs if run.key in published])
+        done = self.cost([run for run in runs if run.key in published])
+        return todo, weights, done, self.cost(planned)
 
     def _from_sound_sources(self,
         runs:list[Run], # To be trained
-        weights:dict[str,Weights] # By name of the source
+        weights:dict[str,Weights] # By their sha256
     )->list[Run]:
         "Weights are hashed before they are used; runs from lost or damaged ones are told of, not trained"
-        broken = {name for name in {run.source for run in runs} & weights.keys() if weights[name].are_damaged()}
+        used = {run.source_sha256 for run in runs} & weights.keys()
+        broken = {sha256 for sha256 in used if weights[sha256].are_damaged()}
         for run in runs:
-            if run.source not in broken: continue
-            self.damaged[run.key] = (f"{run}: the weights of its source, {weights[run.source].file!r}, "
+            if run.source_sha256 not in broken: continue
+            self.damaged[run.key] = (f"{run}: the weights of its source, {weights[run.source_sha256].file!r}, "
                                      "are lost or damaged; gradlr study retry forgets them")
         return [run for run in runs if run.key not in self.damaged]
 
@@ -210,18 +238,14 @@ class Prepared:
         runs:list[Run] # Planned
     )->int: # Images
         "Images that runs train on, for the progress bar"
-        def of(run): return run.batch_size if run.kind == "finder" else self.drawn[run.sample]["train"]
+        def of(run): return run.batch_size if run.kind == "finder" else self.drawn[run.sample][run.repeat]["train"]
         return sum(run.epochs*of(run) for run in runs)
-
-    def total(self)->int: # Images
-        "What the whole study trains on, for the progress bar"
-        return self.cost(self._plan(all_trials(self.study), {}))
 
     def troubles(self)->list[str]: # A line a run
         "What went wrong"
         failed = [(Run(**record["run"]), record["failure"]) for record in failures(self.folder.path)]
         told = [f"{run}: {failure['kind']}: {failure['message']}" for run, failure in failed]
-        waiting = [f"{run}: its source was not trained to the end" for run in self.runs(self.weights()) if run.is_waiting]
+        waiting = [f"{run}: its source was not trained to the end" for run in self.runs()[0] if run.is_waiting]
         return [*self.damaged.values(), *told, *waiting]
 
 # %% ../../nbs/59_study.execute.ipynb #ea23
@@ -235,8 +259,8 @@ def prepared(
     folder.sweep()
     folder.adopt(study, extend)
     study = replace(study, precision=_settled_precision(study, folder))
-    drawn = prepare_samples(study, folder.path, data)
-    return Prepared(study, folder, drawn, _ready_made(study, folder, drawn))
+    drawn = prepare_samples(study, folder.path, data, max(map(len, folder.data().values()), default=1))
+    return Prepared(study, folder, data, drawn, _ready_made(study, folder, drawn))
 
 def _settled_precision(
     study:Study, # What is to be run
@@ -267,12 +291,12 @@ def execute(
     slots, preload = worker_count(jobs), [perform.__module__]
     with folder.held(), closing(make_engine(engine, slots, address, preload, gpus)) as workers:
         ready = prepared(study, folder, data, extend)
-        with tqdm(total=ready.total(), desc=study.name, unit="image", unit_scale=True, smoothing=0.05) as bar:
+        with tqdm(desc=study.name, unit="image", unit_scale=True, smoothing=0.05) as bar:
             while True:
-                todo, weights, bar.n = ready.next_round()
+                todo, weights, bar.n, bar.total = ready.next_round()
                 bar.refresh()
                 if not todo: break
-                files = {name: source.file for name, source in weights.items()}
+                files = {sha256: source.file for sha256, source in weights.items()}
                 function = partial(perform, folder=folder.path, files=files, time_limit=time_limit)
                 for run, key in finished(workers, function, todo):
                     if key is None: folder.fail(run, "WorkerDied", DIED, **surroundings())
