@@ -24,7 +24,8 @@ from gradlr.study.folder import StudyFolder
 from gradlr.study.plan import plan
 from gradlr.study.progress import status
 from gradlr.study.results import collect
-from gradlr.study.settings import Experiment, Study, to_toml
+from gradlr.study.settings import Experiment, Study
+from gradlr.study.toml import to_toml
 from measuring import about_the_machine, in_fresh_process, measured
 
 SOURCE = Sample("photos", ("astronaut", "coffee", "hubble", "rocket"), 96, 24)
@@ -57,9 +58,9 @@ def bare_runs(file:Path, n:int)->list[float]:
 def whole_study(folder:Path, jobs:int)->float:
     "Seconds of the study's 40 target runs; source and finder were run before"
     # two jobs start workers and pay their imports, one job trains in this process
-    execute(replace(SHORT, seeds=(0,)), folder, jobs)
+    execute(replace(SHORT, repeats=1), folder, jobs)
     begin = time.perf_counter()
-    execute(replace(SHORT, seeds=tuple(range(41))), folder, jobs, extend=True)
+    execute(replace(SHORT, repeats=41), folder, jobs, extend=True)
     return time.perf_counter() - begin
 
 def record_of(folder:StudyFolder, kind:str)->dict:
@@ -87,7 +88,7 @@ def many_records(folder:Path)->None:
     "A folder that looks as if 10,000 runs had been made: one real record again and again, each under its own run's key"
     one, many = StudyFolder(folder/"1"), StudyFolder(folder/"many")
     real, source = record_of(one, "target"), record_of(one, "source")
-    study = replace(SHORT, seeds=tuple(range(MANY)))
+    study = replace(SHORT, repeats=MANY)
     many.path.mkdir()
     shutil.copy(one.path/"data.json", many.path)
     (many.path/"study.toml").write_text(to_toml(study))
@@ -103,7 +104,7 @@ def tell(name:str, work)->None:
 def many_runs(folder:Path)->None:
     "What 10,000 runs cost beside their training"
     many_records(folder)
-    study, many = replace(SHORT, seeds=tuple(range(MANY))), folder/"many"
+    study, many = replace(SHORT, repeats=MANY), folder/"many"
     print(f"{MANY:,} runs")
     tell("plan, with all keys", lambda: [run.key for run in plan(study, dict(source="", target=""), dict(source=""))])
     tell("what is left to do", lambda: StudyFolder(many).published())

@@ -34,8 +34,11 @@ from .transfer.predictors import *
 from .transfer.agreement import *
 from .statistics.search import *
 from .study.settings import *
+from .study.toml import *
 from .study.plan import *
 from .study.folder import *
+from .study.ladders import *
+from .study.questions import *
 from .study.progress import *
 from .study.results import *
 from .study.worker import *
@@ -45,6 +48,7 @@ from .transfer.scoring import *
 from .statistics.intervals import *
 from .statistics.verdicts import *
 from .statistics.sequential import *
+from .statistics.calibration import *
 from .evidence.tables import *
 from .evidence.answers import *
 from .evidence.figures import *

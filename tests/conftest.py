@@ -10,7 +10,7 @@ COMMAND = Path(sys.executable).with_name("gradlr")
 TINY = """name = "tiny"
 head_lrs = [0.003]
 weights = [1.0, 0.5]
-seeds = [0, 1, 2]
+repeats = 3
 network = "timm/test_resnet"
 size = 16
 epochs = 1
@@ -25,12 +25,12 @@ target = "digits02"
 
 @pytest.fixture
 def tiny(tmp_path:Path)->Path:
-    "A study of eleven runs, each of a fraction of a second"
+    "A study of thirteen runs, each of a fraction of a second"
     return tiny_study(tmp_path/"tiny.toml", 3)
 
-def tiny_study(file:Path, seeds:int)->Path:
-    "Write a study of 2 + 3·seeds such runs"
-    file.write_text(TINY.replace("[0, 1, 2]", str(list(range(seeds)))))
+def tiny_study(file:Path, repeats:int)->Path:
+    "Write a study of 1 + 4·repeats such runs"
+    file.write_text(TINY.replace("repeats = 3", f"repeats = {repeats}"))
     return file
 
 def gradlr(*arguments, **kwargs)->subprocess.CompletedProcess:

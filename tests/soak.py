@@ -27,7 +27,7 @@ from gradlr.rates.learners import source_learner
 from gradlr.study.execute import execute
 from gradlr.study.folder import StudyFolder, Weights, read_record
 from gradlr.study.plan import plan
-from gradlr.study.settings import read_study, to_toml
+from gradlr.study.toml import read_study, to_toml
 from gradlr.study.worker import drawn_parts
 
 FINISHED = ("done", "diverged", "failed")
@@ -96,7 +96,7 @@ def interrupted(folder:Path, studies:int, kills:int, coordinators:int)->Counter:
     for i in tqdm(range(studies), desc="interrupted studies"):
         rng, study, out = random.Random(i), folder/f"{i}.toml", folder/str(i)
         there = read_study(plain)
-        study.write_text(to_toml(replace(there, seeds=tuple(rng.sample(there.seeds, len(there.seeds))), weights=there.weights[::-1])))
+        study.write_text(to_toml(replace(there, weights=there.weights[::-1])))
         found += killed(study, out, kills, coordinators, rng, "--jobs", 2 + i % 2)
         found += Counter(studies=1, equal_tables=table(out) == table(folder/"plain"))
     return found
@@ -151,10 +151,10 @@ def ray_cluster(folder:Path)->Iterator[str]:
 
 CLUSTERS = dict(dask=dask_cluster, ray=ray_cluster)
 
-def clusters(engine:str, seeds:int, deaths:int)->Counter:
+def clusters(engine:str, repeats:int, deaths:int)->Counter:
     "A study on a cluster whose workers are killed"
     with tempfile.TemporaryDirectory(prefix="gradlr") as folder, CLUSTERS[engine](Path(folder)) as address:
-        study = tiny_study(Path(folder)/"cluster.toml", seeds)
+        study = tiny_study(Path(folder)/"cluster.toml", repeats)
         return killed(study, Path(folder)/"out", deaths, 0, random.Random(0), "--engine", engine, "--address", address)
 
 def until(condition:Callable[[], bool], seconds:float=60)->None:
@@ -185,7 +185,7 @@ def speeds(folder:Path)->dict[str,float]:
     plain, out = folder/"plain", folder/"many"
     records = [read_record(file) for file in plain.glob("records/*")]
     target = next(r for r in records if r["run"]["strategy"] == "gradual")
-    study = replace(read_study(plain/"study.toml"), seeds=tuple(range(333)))
+    study = replace(read_study(plain/"study.toml"), repeats=333)
     data = {name: about["fingerprint"] for name, about in json.loads((plain/"data.json").read_text()).items()}
     runs = plan(study, data, {"digits01": target["run"]["source_sha256"]})
     (out/"records").mkdir(parents=True)

@@ -13,7 +13,7 @@ from PIL import Image
 from conftest import TINY, gradlr
 from gradlr.cli import COMMANDS, main
 from gradlr.files import write_whole
-from gradlr.study.settings import read_study
+from gradlr.study.toml import read_study
 
 HERE = Path(__file__).parents[1]
 
@@ -143,9 +143,9 @@ def test_no_network_and_no_data(tmp_path):
     assert "EMNIST is not in" in result.stderr and "--data or GRADLR_DATA" in result.stderr
 
 def test_another_study_in_the_folder(tiny, tmp_path, refused):
-    write_whole(tmp_path/"out"/"study.toml", TINY.replace("seeds = [0, 1, 2]", "seeds = [0]").encode())
+    write_whole(tmp_path/"out"/"study.toml", TINY.replace("repeats = 3", "repeats = 1").encode())
     write_whole(tmp_path/"out"/"records"/"0123.json", b"{}")
-    refused(("study", "run", tiny, "--out", tmp_path/"out"), "holds another study", "seeds: (0,) there, (0, 1, 2) asked for")
+    refused(("study", "run", tiny, "--out", tmp_path/"out"), "holds another study", "repeats: 1 there, 3 asked for")
 
 @pytest.mark.parametrize("arguments, words", [
     (("study", "run", "dmo"), ["did you mean: demo"]),

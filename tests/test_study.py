@@ -13,7 +13,7 @@ from PIL import Image
 from conftest import gradlr, tiny_study
 from gradlr.study.execute import check
 from gradlr.study.progress import retry, status
-from gradlr.study.settings import read_study
+from gradlr.study.toml import read_study
 from soak import FINISHED, kill, log, start, until
 
 
@@ -43,7 +43,7 @@ def test_a_run_that_kills_its_workers_fails_alone(tiny, tmp_path):
     _, err = process.communicate()
     assert len(deaths) == 3 and process.returncode == 1
     assert "WorkerDied: its worker process was killed 3 times" in err and f"gradlr study retry {out}" in err
-    assert status(out) == dict(study="tiny", planned=11, done=10, diverged=0, failed=1, missing=0)
+    assert status(out) == dict(study="tiny", planned=13, done=12, diverged=0, failed=1, missing=0, questions=[])
     assert "WorkerDied" in Path(gradlr("report", out).stdout.removeprefix("report: ").strip()).read_text()
     assert retry(out) == 1 and status(out)["missing"] == 1
 
@@ -84,7 +84,7 @@ def picture(seed:int)->bytes:
     return out.getvalue()
 
 def test_a_file_compares_what_is_to_be_compared_and_the_report_shows_it(tiny, tmp_path):
-    text = tiny.read_text().replace("seeds = [0, 1, 2]", "seeds = [0]")
+    text = tiny.read_text().replace("repeats = 3", "repeats = 1")
     compared = text.replace("[[experiments]]", 'strategies = ["scratch", "gradual", "copied", "copied_frozen"]\ndepths = [1, 3]\ngrains = ["stage", "block"]\n'
                                                "[optimizers]\nadamw = [0.003]\nsgd = [0.1]\n[[experiments]]", 1)
     searched = text.replace("weights = [1.0, 0.5]", "weights = [1.0, 0.8, 0.6, 0.4]").replace("head_lrs = [0.003]", "head_lrs = [0.001, 0.003, 0.01]")

@@ -47,7 +47,7 @@ def measure_distances(
     from gradlr.distances.classes import class_distances, distance_matrix, plot_distances
     from gradlr.images.drawing import training_images
     from gradlr.images.samples import SAMPLES
-    from gradlr.study.settings import named_study
+    from gradlr.study.toml import named_study
     check_picture(file)
     samples = SAMPLES | (named_study(study).samples if study else {})
     images = [training_images(name, size, samples, data) for name in (source, target)]

@@ -45,7 +45,7 @@ def study_run(
         # Imports of the workers take as long as those of the study, and go on beside them
         from gradlr.engines import start_server
         start_server(["gradlr.study.worker"])
-    from gradlr.study.settings import named_study
+    from gradlr.study.toml import named_study
     settings = named_study(study)
     out = out or os.path.join("out", settings.name)
     cluster = dict(engine=engine, address=address) if address else {}
@@ -81,8 +81,9 @@ def run_to_report(
         failures = f"{len(failed)} runs failed or wait for one that did"
         print(f"{failures}; to try them again:\n  {retry}\n  {again}", file=sys.stderr)
         return 1
-    for row in answers(results(read_records(out))).query("where == 'all experiments'").itertuples():
-        print(f"{row.question} {row.answer.capitalize()}: {row.evidence}.")
+    if not study.questions:
+        for row in answers(results(read_records(out))).query("where == 'all experiments'").itertuples():
+            print(f"{row.question} {row.answer.capitalize()}: {row.evidence}.")
     print(f"report: {write_report(out)}")
     return 0
 
@@ -106,7 +107,7 @@ def study_check(
 )->int: # Exit code
     "Decode every image, count every class and measure the disk, before anything is trained"
     from gradlr.study.execute import check
-    from gradlr.study.settings import named_study
+    from gradlr.study.toml import named_study
     settings, begin = named_study(study), time.perf_counter()
     out = out or os.path.join("out", settings.name)
     wrong, found = check(settings, out, data)
@@ -133,7 +134,7 @@ def study_show(
     study:Preset
 )->int: # Exit code
     "Print a study as TOML, to copy and change"
-    from gradlr.study.settings import named_study, to_toml
+    from gradlr.study.toml import named_study, to_toml
     print(to_toml(named_study(study)), end="")
     return 0
 

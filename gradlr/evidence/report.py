@@ -23,8 +23,8 @@ from markupsafe import Markup
 from matplotlib import pyplot as plt
 
 from ..errors import InputError
-from .answers import QUESTIONS, answers
-from .figures import plot_curves, plot_gains, plot_sources, plot_weights
+from .answers import QUESTIONS, answers, decided, regime
+from .figures import plot_curves, plot_effects, plot_gains, plot_ladders, plot_sources, plot_weights
 from gradlr.evidence.tables import (
     experiments_of,
     final_losses,
@@ -39,7 +39,8 @@ from ..rates.figures import plot_finder, plot_rates
 from ..rates.schedules import gradual_lrs
 from ..study.folder import StudyFolder
 from ..study.progress import status, status_in_words
-from ..study.results import results
+from ..study.questions import Comparison, comparisons, decisions
+from ..study.results import outcomes, results
 from ..study.settings import Study
 
 # %% ../../nbs/63_evidence.report.ipynb #7c23658a
@@ -68,7 +69,7 @@ def failure_in_words(
     record:dict # Of a run that failed
 )->str:
     "Which run failed, and why"
-    names = ("kind", "source", "sample", "strategy", "weight", "head_lr", "seed")
+    names = ("kind", "source", "sample", "strategy", "weight", "head_lr", "repeat")
     run = ", ".join(f"{name} {record['run'][name]}" for name in names)
     return f"{run}: {record['failure']['kind']}: {record['failure']['message']}"
 
@@ -87,6 +88,10 @@ class Facts:
     ended:dict[tuple[str,str,str],tuple] # Source, target and measure → from `final_losses`
     strategies:pd.DataFrame # From `strategies_table`; empty for a study of scratch, uniform and gradual rates
     trials:pd.DataFrame # From `trials_table`, in words; empty for a study of the whole grid
+    outcomes:pd.DataFrame # From `outcomes`
+    compared:list[Comparison] # From `comparisons`
+    decided:pd.DataFrame # From `decided`; empty for a study without questions
+    regime:pd.DataFrame # From `regime`
     curves:dict[str,pd.DataFrame] # From `finder_curves`
     groups:list[str] # Layer groups of the finest grain, input first
     failed:list[str] # Runs that failed, and why
@@ -113,14 +118,16 @@ def facts_of(
     experiments = experiments_of(table)
     if not experiments_of(table[table["state"] != "failed"]):
         raise InputError(f"{str(folder)!r} holds no finished fine-tuning yet: run the study again to go on")
-    gained, by_source = gains(table), source_losses(table)
+    gained, by_source, ended_at = gains(table), source_losses(table), outcomes(records)
+    compared = comparisons(study, ended_at)
     return Facts(
         study=study, settings=home.study_file().read_text(encoding="utf-8"), status=status_in_words(status(folder)),
         table=table, experiments=experiments, gained=gained, by_source=by_source,
         answers=answers(table, gained, by_source),
         ended={(*pair, measure): final_losses(table, *pair, measure)
                for pair in experiments for measure in ("valid_loss", "accuracy")},
-        strategies=_strategies(table), trials=_trials(study, table), curves=finder_curves(records),
+        strategies=_strategies(table), trials=_trials(study, ended_at), curves=finder_curves(records),
+        outcomes=ended_at, compared=compared, decided=decided(study, compared), regime=regime(ended_at, table, compared),
         groups=max((record["groups"] for record in ended), key=len),
         failed=[failure_in_words(record) for record in records if record["state"] == "failed"],
         samples=samples_table(ended), versions=versions_table(ended),
@@ -140,7 +147,7 @@ def _strategies(
 # %% ../../nbs/63_evidence.report.ipynb #8f5f6abc
 def _trials(
     study:Study, # Of the report
-    table:pd.DataFrame # From `results`
+    table:pd.DataFrame # From `outcomes`
 )->pd.DataFrame: # From `trials_table`, in words
     "What a search has tried; empty for a study of the whole grid"
     return trials_table(study, table).map("{:.4g}".format) if study.trials else pd.DataFrame()
@@ -192,6 +199,12 @@ def pictures_of(
 )->dict[str|tuple[str,str,str],Picture]: # By name; those of an experiment by source, target and measure
     "All figures of a report"
     study, figures = facts.study, {}
+    if facts.compared:
+        rows = decisions(study, facts.compared)
+        figures["effects"] = plot_effects(facts.compared, rows), "effect of each question beside the margin's band"
+        for outcome in dict.fromkeys(question.outcome for question in study.questions):
+            name = outcome.replace("_", " ")
+            figures[f"ladders {outcome}"] = plot_ladders(study, facts.outcomes, outcome), f"{name} against the rate, by way"
     if QUESTIONS["gradual over uniform"] in set(facts.answers["question"]):
         says = "loss of gradual against uniform rates, by experiment"
         figures["gains"] = plot_gains(facts.table, facts.gained), says
@@ -204,7 +217,8 @@ def pictures_of(
     rates = {f"weight {weight:g}": gradual_lrs(1., weight, len(facts.groups)) for weight in study.weights}
     figures["rates"] = plot_rates(rates), "learning rate by layer for each weight"
     if facts.curves:
-        marks = {f"{e.source} → {e.target}": e.head_lrs or study.head_lrs for e in study.experiments}
+        marks = {f"{e.source} → {e.target}": e.head_lrs or (() if study.is_fair else study.head_lrs)
+                 for e in study.experiments}
         figures["finder"] = plot_finder(facts.curves, marks), "loss against learning rate"
     return {key: picture(fig, says, f"picture{i}") for i, (key, (fig, says)) in enumerate(figures.items(), 1)}
 

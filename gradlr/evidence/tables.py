@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..statistics.intervals import held_out, interval, said, said_change, wilson
-from ..study.results import cell_losses
+from ..study.questions import cell_losses
 from ..statistics.search import propose
 from ..study.settings import Study
 
@@ -28,12 +28,12 @@ def made_up_results(
              ("", "d"): {1.: 0.5}, ("b", "d"): {1.: 0.7, 0.5: 0.7, 0.25: 0.7}}
     draws, rows = np.random.default_rng(0), []
     for (source, target), losses in truth.items():
-        for (weight, expected), head_lr, seed in product(losses.items(), (1e-3, 1e-2), seeds):
+        for (weight, expected), head_lr, repeat in product(losses.items(), (1e-3, 1e-2), seeds):
             strategy = "scratch" if source == "" else "uniform" if weight == 1 else "gradual"
             drawn = expected + (0.1 if head_lr > 1e-3 else 0.) + draws.normal(0, noise)
-            run = dict(key=f"{target} {strategy} {weight} {head_lr} {seed}", kind="target", source=source,
+            run = dict(key=f"{target} {strategy} {weight} {head_lr} {repeat}", kind="target", source=source,
                        target=target, strategy=strategy, weight=weight, head_lr=head_lr, grain="stage", depth=0,
-                       optimizer="adamw", seed=seed, state="done", last=2, work=1.)
+                       optimizer="adamw", repeat=repeat, state="done", last=2, work=1.)
             for epoch in (1, 2):
                 loss = drawn + 0.3*(2 - epoch)
                 rows.append(run | dict(epoch=epoch, train_loss=drawn, valid_loss=loss, accuracy=1 - drawn/2))
@@ -106,9 +106,9 @@ def _by_seed(
     measure:str # Column of the values
 )->pd.DataFrame: # A row a seed, a column a cell
     "Values by seed; seeds that a running study has not finished are left out, and so are cells with a diverged run"
-    complete = rows.groupby("seed").size() == len(rows[cells].drop_duplicates())
-    rows = rows[rows["seed"].map(complete)]
-    return rows.pivot_table(index="seed", columns=cells, values=measure, dropna=False).dropna(axis=1)
+    complete = rows.groupby("repeat").size() == len(rows[cells].drop_duplicates())
+    rows = rows[rows["repeat"].map(complete)]
+    return rows.pivot_table(index="repeat", columns=cells, values=measure, dropna=False).dropna(axis=1)
 
 # %% ../../nbs/60_evidence.tables.ipynb #b4e9c902
 def final_losses(
@@ -272,10 +272,10 @@ def best_weights(
     "Which weight wins each panel that has a finished run of every weight"
     compared = table[(table["kind"] == "target") & table["strategy"].isin(["uniform", "gradual"])]
     rows = final(compared).dropna(subset="valid_loss")
-    panels = ["source", "target", "grain", "optimizer", "head_lr", "seed"]
+    panels = ["source", "target", "grain", "optimizer", "head_lr", "repeat"]
     rows = rows[rows.groupby(panels)["valid_loss"].transform("size") == rows["weight"].nunique()]
     best = rows.groupby(panels)["valid_loss"].idxmin()
-    return rows.loc[best, ["source", "target", "head_lr", "seed", "weight"]]
+    return rows.loc[best, ["source", "target", "head_lr", "repeat", "weight"]]
 
 # %% ../../nbs/60_evidence.tables.ipynb #2c6e23b6
 def extremes_share(
@@ -286,7 +286,7 @@ def extremes_share(
     weights = np.sort(table.loc[table["strategy"].isin(["uniform", "gradual"]), "weight"].unique())
     if len(weights) < 3 or panels.empty: return {}
     panels = panels.assign(extreme=panels["weight"].isin(weights[[0, -1]]))
-    extreme = panels.groupby(["source", "target", "seed"])["extreme"].mean()
+    extreme = panels.groupby(["source", "target", "repeat"])["extreme"].mean()
     low, high = wilson(extreme.mean(), len(extreme))
     return dict(share=extreme.mean(), low=low, high=high, chance=2/len(weights), panels=len(panels), n=len(extreme))
 
@@ -307,7 +307,7 @@ def finder_curves(
 # %% ../../nbs/60_evidence.tables.ipynb #2acc218d
 def trials_table(
     study:Study, # That searches
-    table:pd.DataFrame # From `results`
+    table:pd.DataFrame # From `outcomes`
 )->pd.DataFrame: # A row a cell, in the order of the trials: initial rate, weight, loss, lowest loss so far
     "What a search has tried; losses are geometric means over experiments, strategies and seeds"
     known = cell_losses(study, table)

@@ -9,7 +9,6 @@ __all__ = ['PHOTOS', 'TILE', 'PARTS', 'TRIES', 'OFFICIAL_FILES', 'DATA', 'load_d
 # %% ../../nbs/14_images.datasets.ipynb #080557ac
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np

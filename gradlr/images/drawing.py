@@ -6,7 +6,6 @@
 __all__ = ['draw_sample', 'sample_parts', 'load_sample', 'training_images']
 
 # %% ../../nbs/15_images.drawing.ipynb #265b13f3
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np

@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..rates.optimizers import OPTIMIZERS
 from ..statistics.search import RUNGS, grown, rate_at
-from .plan import Training, Way, place_of, ways_of
+from .plan import Training, Way, place_of
 from .settings import Experiment, Study
 
 # %% ../../nbs/55_study.ladders.ipynb #56a00007

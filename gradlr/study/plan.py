@@ -8,7 +8,7 @@ __all__ = ['RECIPE', 'Run', 'Way', 'ways_of', 'Training', 'place_of', 'plan']
 # %% ../../nbs/52_study.plan.ipynb #c6ba5669
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from itertools import product
 

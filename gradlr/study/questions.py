@@ -140,17 +140,19 @@ def compare(
     "Both sides of a question, each at its best, repeat by repeat"
     differences, rows, narrow = {}, [], []
     for pair in pairs_of(study, question):
-        results = []
+        results, picked = [], []
         for experiment, words in zip(pair, (question.way, question.better_than)):
             where = f"{experiment.source} → {experiment.target}"
             side = side_in(study, seen, experiment, words)
             if side.narrow: narrow.append(f"{where}: {side.narrow}")
             chosen = _chosen(study, seen, side.cells, question.outcome)
-            picked = seen.table.iloc[list(chosen.values())]
-            rows.append(picked.assign(side=words, experiment=where))
-            values = [_result(row, question.outcome) for _, row in picked.iterrows()]
+            found = seen.table.iloc[list(chosen.values())].assign(side=words, experiment=where)
+            picked.append(found.set_index("repeat", drop=False).rename_axis(None))
+            values = [_result(row, question.outcome) for _, row in found.iterrows()]
             results.append(pd.Series(values, index=list(chosen), dtype=float))
         differences[pair[0].source, pair[0].target] = results[0] - results[1]
+        both = picked[0].index.intersection(picked[1].index)
+        rows += [side.loc[both] for side in picked]
     table = pd.DataFrame(differences).reindex(columns=pd.MultiIndex.from_tuples(differences))
     return Comparison(question, table, pd.concat(rows, ignore_index=True), list(dict.fromkeys(narrow)))
 

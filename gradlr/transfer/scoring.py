@@ -35,7 +35,7 @@ def score_experiments(
 )->pd.DataFrame: # A row a source and target, with what `_score_pair` finds; then a row a target, of random weights
     "What predictors say of the experiments of a study, before any of them is trained; and of random weights"
     folder = StudyFolder(folder)
-    records = [record for record in folder.records() if record["state"] == "done"]
+    records = [record for record in folder.records() if record["state"] == "done" and not record["run"].get("repeat")]
     runs = [Run(**record["run"]) for record in records]
     pairs = {(run.source, run.sample): run for run in runs if run.source}
     trained = {run.sample: record for run, record in zip(runs, records) if "weights_sha256" in record}
@@ -44,12 +44,12 @@ def score_experiments(
         for name, record in trained.items():
             source = _source(folder, record)
             for target, run in _targets_of(name, pairs).items():
-                found = _score_pair(source, run, drawn_parts(folder.path, run.data))
+                found = _score_pair(source, run, drawn_parts(folder.path, run.data)[:2])
                 rows.append(dict(source=name, target=target) | found)
                 bar.update()
     targets = {target: run for (_, target), run in pairs.items()}
     for target, run in targets.items():
-        found = _score_random(run, drawn_parts(folder.path, run.data))
+        found = _score_random(run, drawn_parts(folder.path, run.data)[:2])
         rows.append(dict(source=RANDOM, target=target) | found)
     return pd.DataFrame(rows)
 
@@ -76,7 +76,7 @@ def _source(
 )->_Source:
     "A source as it was after its training"
     run = Run(**record["run"])
-    parts = drawn_parts(folder.path, run.data)
+    parts = drawn_parts(folder.path, run.data)[:2]
     learn = source_learner(dataloaders(*parts, size=run.size, batch_size=run.batch_size), run.network)
     learn.model.load_state_dict(load_file(folder.weights(record["weights_sha256"])))
     return _Source(learn, see(learn, parts[0], size=run.size), parts[0])
