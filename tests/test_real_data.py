@@ -12,7 +12,7 @@ where = "GRADLR_DATA names no folder with EMNIST/raw and cifar10"
 pytestmark = pytest.mark.skipif(data_folder() is None, reason=where)
 
 def test_emnist_is_upright():
-    train, _ = load_sample(replace(SAMPLES["emnist02"], part="test"), folder=data_folder())
+    train, _ = load_sample(replace(SAMPLES["emnist02"], part="test", test=0), folder=data_folder())
     assert set(train.counts().values()) == {600} and train.images.shape[1:] == (1, 28, 28)
     mean = {}
     for label, name in enumerate(train.classes): mean[name] = train.images[train.labels == label].float().mean(0)[0]

@@ -86,10 +86,11 @@ def status_in_words(
     counts = ", ".join(f"{state[name]} {name}" for name in ("done", "diverged", "failed", "missing"))
     lines = [f"{state['study']}: {state['planned']} runs planned, {counts}"]
     for asked in state["questions"]:
-        so_far = f"{asked['question']} {asked['answer'].capitalize()} after {asked['repeats']} repeats"
-        minutes = f"{asked['minutes']:.0f} minutes of training"
-        further = f"; about {asked['further']:.0f} more repeats ({minutes}) would settle it"
-        lines.append(so_far + further if asked["further"] else so_far)
+        line = f"{asked['question']} {asked['answer'].capitalize()} after {asked['repeats']} repeats"
+        if asked["further"]:
+            minutes = f"{asked['minutes']:.0f} minutes of training"
+            line += f"; about {asked['further']:.0f} more repeats ({minutes}) would settle it"
+        lines.append(line)
     return "\n".join(lines)
 
 # %% ../../nbs/57_study.progress.ipynb #ba12
