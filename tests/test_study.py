@@ -38,7 +38,7 @@ def test_a_run_that_kills_its_workers_fails_alone(tiny, tmp_path):
         for pid, key, event in events:
             if event == "begun": begun[key] = pid
             else: begun.pop(key, None)
-        fresh = begun if sum(event in FINISHED for _, _, event in events) >= 3 else {}
+        fresh = begun if sum(event in FINISHED for _, _, event in events) >= 7 else {}
         for key, pid in fresh.items():
             poison = poison or key
             if key == poison and pid not in deaths and kill(pid): deaths.add(pid)
