@@ -23,7 +23,8 @@ from gradlr.study.execute import execute
 from gradlr.study.folder import StudyFolder
 from gradlr.study.plan import plan
 from gradlr.study.progress import status
-from gradlr.study.results import collect
+from gradlr.study.questions import wanted
+from gradlr.study.results import collect, outcomes
 from gradlr.study.settings import Experiment, Study
 from gradlr.study.toml import to_toml
 from measuring import about_the_machine, in_fresh_process, measured
@@ -32,8 +33,12 @@ SOURCE = Sample("photos", ("astronaut", "coffee", "hubble", "rocket"), 96, 24)
 TARGET = Sample("photos", ("chelsea", "ihc", "retina", "motorcycle"), 96, 24)
 MANY = 10_000
 SHORT = Study("short", (Experiment("source", "target"),), head_lrs=(1e-3,), weights=(0.5,),
-              strategies=("gradual",), size=32, epochs=2, batch_size=64, source_epochs=1, finder_steps=25,
+              strategies=("gradual",), repeats=1, size=32, epochs=2, batch_size=64, source_epochs=1, finder_steps=25,
               precision=fastest_precision("resnet34", 32, 64), samples=dict(source=SOURCE, target=TARGET))
+
+def some_weights(n:int)->tuple[float,...]:
+    "So many weights, that of `SHORT` among them"
+    return *SHORT.weights, *(0.5 + 0.4*k/n for k in range(1, n))
 
 def bare_run(weights:dict[str,torch.Tensor], train:ImageSet, valid:ImageSet)->float:
     "Seconds of the same training as a plain loop in one thread: new network, source's weights, epochs with validation"
@@ -58,9 +63,9 @@ def bare_runs(file:Path, n:int)->list[float]:
 def whole_study(folder:Path, jobs:int)->float:
     "Seconds of the study's 40 target runs; source and finder were run before"
     # two jobs start workers and pay their imports, one job trains in this process
-    execute(replace(SHORT, repeats=1), folder, jobs)
+    execute(SHORT, folder, jobs)
     begin = time.perf_counter()
-    execute(replace(SHORT, repeats=41), folder, jobs, extend=True)
+    execute(replace(SHORT, weights=some_weights(41)), folder, jobs, extend=True)
     return time.perf_counter() - begin
 
 def record_of(folder:StudyFolder, kind:str)->dict:
@@ -88,13 +93,18 @@ def many_records(folder:Path)->None:
     "A folder that looks as if 10,000 runs had been made: one real record again and again, each under its own run's key"
     one, many = StudyFolder(folder/"1"), StudyFolder(folder/"many")
     real, source = record_of(one, "target"), record_of(one, "source")
-    study = replace(SHORT, repeats=MANY)
+    study = replace(SHORT, weights=some_weights(MANY))
     many.path.mkdir()
     shutil.copy(one.path/"data.json", many.path)
     (many.path/"study.toml").write_text(to_toml(study))
-    fingerprints = {name: about["fingerprint"] for name, about in one.data().items()}
-    for run in plan(study, fingerprints, {"source": source["weights_sha256"]}):
+    fingerprints = {(name, 0): repeats[0]["fingerprint"] for name, repeats in one.data().items()}
+    for run in plan(study, wanted(study, outcomes([])), fingerprints, {("source", 0): source["weights_sha256"]}):
         if run.kind == "target": many.publish(real | dict(key=run.key, run=asdict(run)))
+
+def planned_keys(study:Study)->list[str]:
+    "The keys of all runs of a study that is not drawn yet"
+    fingerprints = {("source", 0): "", ("target", 0): ""}
+    return [run.key for run in plan(study, wanted(study, outcomes([])), fingerprints, {("source", 0): ""})]
 
 def tell(name:str, work)->None:
     "Time and memory of a piece of work, in words"
@@ -104,9 +114,9 @@ def tell(name:str, work)->None:
 def many_runs(folder:Path)->None:
     "What 10,000 runs cost beside their training"
     many_records(folder)
-    study, many = replace(SHORT, repeats=MANY), folder/"many"
+    study, many = replace(SHORT, weights=some_weights(MANY)), folder/"many"
     print(f"{MANY:,} runs")
-    tell("plan, with all keys", lambda: [run.key for run in plan(study, dict(source="", target=""), dict(source=""))])
+    tell("plan, with all keys", lambda: planned_keys(study))
     tell("what is left to do", lambda: StudyFolder(many).published())
     tell("status", lambda: status(many))
     tell("collect", lambda: collect(many))

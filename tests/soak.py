@@ -27,6 +27,8 @@ from gradlr.rates.learners import source_learner
 from gradlr.study.execute import execute
 from gradlr.study.folder import StudyFolder, Weights, read_record
 from gradlr.study.plan import plan
+from gradlr.study.questions import wanted
+from gradlr.study.results import outcomes
 from gradlr.study.toml import read_study, to_toml
 from gradlr.study.worker import drawn_parts
 
@@ -168,7 +170,9 @@ def flips(folder:Path, n:int)->Counter:
     "One-bit flips in weights and records of a finished study: is each found before the file is used?"
     out, rng, found = folder/"plain", np.random.default_rng(0), Counter()
     weights = next(out.glob("weights/*"))
-    learn = source_learner(dataloaders(*drawn_parts(out, next(iter(json.loads((out/"data.json").read_text()).values()))["fingerprint"]), size=16, batch_size=32), "timm/test_resnet")
+    drawn = next(iter(StudyFolder(out).data().values()))[0]
+    parts = drawn_parts(out, drawn["fingerprint"])[:2]
+    learn = source_learner(dataloaders(*parts, size=16, batch_size=32), "timm/test_resnet")
     def use(file): read_record(file) if file.suffix == ".json" else load_body(learn, file, weights.stem)
     for file in (weights, next(out.glob("records/*"))):
         use(file)
@@ -185,9 +189,10 @@ def speeds(folder:Path)->dict[str,float]:
     plain, out = folder/"plain", folder/"many"
     records = [read_record(file) for file in plain.glob("records/*")]
     target = next(r for r in records if r["run"]["strategy"] == "gradual")
-    study = replace(read_study(plain/"study.toml"), repeats=333)
-    data = {name: about["fingerprint"] for name, about in json.loads((plain/"data.json").read_text()).items()}
-    runs = plan(study, data, {"digits01": target["run"]["source_sha256"]})
+    study = replace(read_study(plain/"study.toml"), repeats=1, weights=tuple(np.linspace(1, 0.01, 997).tolist()))
+    data = {(name, 0): repeats[0]["fingerprint"] for name, repeats in StudyFolder(plain).data().items()}
+    source = next(r for r in records if r["run"]["kind"] == "source" and r["run"]["repeat"] == 0)
+    runs = plan(study, wanted(study, outcomes([])), data, {("digits01", 0): source["weights_sha256"]})
     (out/"records").mkdir(parents=True)
     (out/"weights").symlink_to(plain/"weights")
     for record in records:
@@ -196,7 +201,7 @@ def speeds(folder:Path)->dict[str,float]:
     for run in runs: StudyFolder(out).publish(target | dict(key=run.key, run=asdict(run)))
     store = (time.perf_counter() - begin)/len(runs)
     begin = time.perf_counter()
-    assert execute(study, out) == [] and len(contents(out)) == 1001
+    assert execute(study, out) == [] and len(contents(out)) >= 1000
     resume = time.perf_counter() - begin
     rng = np.random.default_rng(0)
     for i in range(4000):
