@@ -3,6 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from conftest import gradlr
 
 STUDY = """name = "asked"
