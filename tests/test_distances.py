@@ -267,7 +267,7 @@ def test_components_of_really_resized_images(names, size):
     assert found.total_variance == pytest.approx(expected.total_variance, rel=1e-6)
 
 # The pools that 600 of each class are drawn from; EMNIST's training part is not everywhere, so its test part serves
-THESIS = [("emnist01", "emnist02", dict(part="test", valid=10), (850, 1200), 0.03),
+THESIS = [("emnist01", "emnist02", dict(part="test", valid=10, test=0), (850, 1200), 0.03),
           ("cifar01", "cifar02", {}, (2400, 1200), 0.04)]
 
 @real_data
