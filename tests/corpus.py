@@ -306,7 +306,7 @@ def hostile_zips(place:Path)->dict[Path,str]:
     (place/"no.zip").write_bytes(b"not an archive")
     return {
         zipped(place/"up.zip", **{"../up": b"x"}): OUTSIDE,
-        zipped(place/"root.zip", **{"/tmp/gradlr-was-here": b"x"}): OUTSIDE,
+        zipped(place/"root.zip", **{str(place/"outside"): b"x"}): OUTSIDE,
         zipped(place/"drive.zip", **{"C:\\up": b"x"}): OUTSIDE,
         zipped(place/"backslash.zip", **{"..\\up": b"x"}): OUTSIDE,
         zipped(place/"long.zip", **{"n"*300: b"x"}): OUTSIDE,
@@ -325,7 +325,7 @@ def hostile_tars(place:Path)->dict[Path,str]:
     out_and_up = (member("out", tarfile.SYMTYPE, ".."), b""), (member("out/up"), b"x")
     return {
         tar(place/"up.tar", (member("../up"), b"x")): OUTSIDE,
-        tar(place/"root.tar", (member("/tmp/gradlr-was-here"), b"x")): OUTSIDE,
+        tar(place/"root.tar", (member(str(place/"outside")), b"x")): OUTSIDE,
         tar(place/"link.tar", *out_and_up): OTHER,
         tar(place/"hard.tar", (member("out", tarfile.LNKTYPE, "/etc/passwd"), b"")): OTHER,
         tar(place/"device.tar", (member("null", tarfile.CHRTYPE), b"")): OTHER,

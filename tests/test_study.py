@@ -56,6 +56,7 @@ def test_check_names_everything_that_stands_in_the_way(tmp_path):
         (images/name).mkdir(parents=True)
         for k in range(12): (images/name/f"{k}.png").write_bytes(picture(k + 100*(name == "dog")))
     (images/"cat"/"3.png").write_bytes(picture(3)[:60])
+    (images/"dog"/"3.png").unlink()
     (images/"dog"/"page.jpg").write_text("<html>404</html>")
     file = tmp_path/"mine.toml"
     file.write_text(f"""name = "mine"
@@ -68,16 +69,17 @@ source = "digits01"
 target = "mine"
 [samples.mine]
 data = "{images}"
-train = 5
-valid = 5
+train = 8
+valid = 4
 """)
     result = gradlr("study", "check", file, "--out", tmp_path/"out", "--json")
     found = json.loads(result.stdout)
     assert result.returncode == 2 and found["images"] == {"digits01": 680} and found["needed"] > 40e6
     assert len(found["problems"]) == 1 and "cat/3.png" in found["problems"][0] and "dog/page.jpg" in found["problems"][0]
     ran = gradlr("study", "run", file, "--out", tmp_path/"out")
-    assert ran.returncode == 2 and "cat/3.png" in ran.stderr and not (tmp_path/"out"/"records").exists()
-    for broken in ("cat/3.png", "dog/page.jpg"): (images/broken).unlink()
+    assert ran.returncode == 2 and "cat/3.png" in ran.stderr and "dog/page.jpg" in ran.stderr and not (tmp_path/"out"/"records").exists()
+    (images/"dog"/"page.jpg").rename(images/"dog"/"3.png")
+    for k, name in enumerate(("cat", "dog")): (images/name/"3.png").write_bytes(picture(3 + 100*k))
     assert check(read_study(file), tmp_path/"out")[0] == []
 
 def picture(seed:int)->bytes:

@@ -13,6 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import LogFormatter
 
 from ..statistics.intervals import interval
+from ..statistics.verdicts import loss_interval
 from gradlr.evidence.tables import (
     compared_settings,
     experiment_rows,
@@ -73,17 +74,20 @@ def _draw_line(
     colour:str # Of the line, unless it is that of scratch
 )->None:
     "One line with its band; diverged runs leave a gap"
-    rows = rows[rows["epoch"] > 0]
+    # epochs that were not evaluated are passed over
+    rows = rows[rows["epoch"] > 0].dropna(subset=measure)
     if rows.empty: return
     epochs, mean, half = intervals(rows.groupby("epoch")[measure])
     look = dict(color="0.35", linestyle="--") if way == "scratch" else dict(color=colour)
     ax.plot(epochs, mean, label=way, marker=".", **look)
-    # On the logarithmic axis of a loss a band that reaches 0 would have no lower end
-    low, high = np.maximum(mean - half, mean*0.2), mean + half
-    if measure == "accuracy": low, high = np.clip(mean - half, 0, 1), np.clip(mean + half, 0, 1)
     # two repeats have an interval of six times their range: they are drawn as they are
-    if rows["repeat"].nunique() > 2: ax.fill_between(epochs, low, high, color=look["color"], alpha=0.12, linewidth=0)
-    else: ax.plot(rows["epoch"], rows[measure], ".", color=look["color"], alpha=0.5, markersize=4)
+    if rows["repeat"].nunique() < 3:
+        ax.plot(rows["epoch"], rows[measure], ".", color=look["color"], alpha=0.5, markersize=4)
+        return
+    low, high = np.clip(mean - half, 0, 1), np.clip(mean + half, 0, 1)
+    if measure == "valid_loss":
+        low, high = np.transpose([loss_interval(losses)[1:] for _, losses in rows.groupby("epoch")[measure]])
+    ax.fill_between(epochs, low, high, color=look["color"], alpha=0.12, linewidth=0)
 
 # %% ../../nbs/62_evidence.figures.ipynb #9477db72
 def intervals(
@@ -216,8 +220,8 @@ def plot_ladders(
         ways = rows.groupby(varied or ["strategy"])
         for (way, cells), colour in zip(ways, colours(max(ways.ngroups, 1)), strict=False):
             means = cells.groupby("head_lr")[f"valid_{outcome}"].mean()
-            ax.plot(means.index, means, marker=".", color=colour, label=", ".join(f"{name:g}" if not isinstance(name, str)
-                                                                                 else name for name in way))
+            label = ", ".join(name if isinstance(name, str) else f"{name:g}" for name in way)
+            ax.plot(means.index, means, marker=".", color=colour, label=label)
         ax.set(xscale="log", xlabel="initial rate")
         if outcome == "accuracy": ax.set_ylim(max(ax.get_ylim()[0], 0), min(ax.get_ylim()[1], 1))
         else: logarithmic(ax)

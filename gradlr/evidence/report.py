@@ -23,7 +23,7 @@ from markupsafe import Markup
 from matplotlib import pyplot as plt
 
 from ..errors import InputError
-from .answers import QUESTIONS, answers, decided, regime
+from .answers import QUESTIONS, answers, decided, decided_by_experiment, regime
 from .figures import plot_curves, plot_effects, plot_gains, plot_ladders, plot_sources, plot_weights
 from gradlr.evidence.tables import (
     experiments_of,
@@ -91,6 +91,7 @@ class Facts:
     outcomes:pd.DataFrame # From `outcomes`
     compared:list[Comparison] # From `comparisons`
     decided:pd.DataFrame # From `decided`; empty for a study without questions
+    by_experiment:pd.DataFrame # From `decided_by_experiment`
     regime:pd.DataFrame # From `regime`
     curves:dict[str,pd.DataFrame] # From `finder_curves`
     groups:list[str] # Layer groups of the finest grain, input first
@@ -127,7 +128,8 @@ def facts_of(
         ended={(*pair, measure): final_losses(table, *pair, measure)
                for pair in experiments for measure in ("valid_loss", "accuracy")},
         strategies=_strategies(table), trials=_trials(study, ended_at), curves=finder_curves(records),
-        outcomes=ended_at, compared=compared, decided=decided(study, compared), regime=regime(ended_at, table, compared),
+        outcomes=ended_at, compared=compared, decided=decided(study, compared),
+        by_experiment=decided_by_experiment(compared), regime=regime(ended_at, table, compared),
         groups=max((record["groups"] for record in ended), key=len),
         failed=[failure_in_words(record) for record in records if record["state"] == "failed"],
         samples=samples_table(ended), versions=versions_table(ended),
@@ -205,12 +207,7 @@ def pictures_of(
         for outcome in dict.fromkeys(question.outcome for question in study.questions):
             name = outcome.replace("_", " ")
             figures[f"ladders {outcome}"] = plot_ladders(study, facts.outcomes, outcome), f"{name} against the rate, by way"
-    if QUESTIONS["gradual over uniform"] in set(facts.answers["question"]):
-        says = "loss of gradual against uniform rates, by experiment"
-        figures["gains"] = plot_gains(facts.table, facts.gained), says
-    figures["weights"] = plot_weights(facts.table), "final validation loss against the weight, by initial rate"
-    if facts.by_source.size:
-        figures["sources"] = plot_sources(facts.table, facts.by_source), "final validation loss by source"
+    else: figures |= _figures_without_questions(facts)
     for source, target, measure in facts.ended:
         says = f"{measure.replace('valid_', 'validation ')} over training, {source} → {target}"
         figures[source, target, measure] = plot_curves(facts.table, source, target, measure), says
@@ -221,6 +218,20 @@ def pictures_of(
                  for e in study.experiments}
         figures["finder"] = plot_finder(facts.curves, marks), "loss against learning rate"
     return {key: picture(fig, says, f"picture{i}") for i, (key, (fig, says)) in enumerate(figures.items(), 1)}
+
+# %% ../../nbs/63_evidence.report.ipynb #63b10001
+def _figures_without_questions(
+    facts:Facts # Of the report
+)->dict[str,tuple[plt.Figure,str]]: # By name: figure, and what it says
+    "What a study shows that asks nothing"
+    figures = {}
+    if QUESTIONS["gradual over uniform"] in set(facts.answers["question"]):
+        says = "loss of gradual against uniform rates, by experiment"
+        figures["gains"] = plot_gains(facts.table, facts.gained), says
+    figures["weights"] = plot_weights(facts.table), "final validation loss against the weight, by initial rate"
+    if facts.by_source.size:
+        figures["sources"] = plot_sources(facts.table, facts.by_source), "final validation loss by source"
+    return figures
 
 # %% ../../nbs/63_evidence.report.ipynb #c57c13fc
 STYLE = Markup((files("gradlr")/"report.css").read_text(encoding="utf-8")) # Of the page

@@ -55,15 +55,20 @@ def draw_sample(
     if seed < 0: raise InputError(f"the seed of a sample must be at least 0, got {seed}")
     # the first repeat draws what version 0.1 drew
     generator, seen, drawn = np.random.default_rng([seed, repeat] if repeat else seed), set(), []
+    wrong = []
     for name in classes:
         label = images.classes.index(one_of(name, images.classes, "class"))
         members = torch.where(images.labels == label)[0]
         order = members[torch.from_numpy(generator.permutation(len(members)))]
-        found = _first_distinct(images, order, sum(counts), seen)
+        try: found = _first_distinct(images, order, sum(counts), seen)
+        except InputError as e:
+            wrong.append(str(e))
+            continue
         if len(found) < sum(counts):
             raise InputError(f"class {name!r} has {len(found)} distinct images, "
                              f"and {' + '.join(map(str, counts))} are asked for ({images.provenance})")
         drawn.append(torch.stack(found).split(counts))
+    if wrong: raise InputError("\n".join(wrong))
     return tuple(_part(images, of_part, classes) for of_part in zip(*drawn, strict=True))
 
 # %% ../../nbs/15_images.drawing.ipynb #acb9729e

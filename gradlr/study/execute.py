@@ -35,7 +35,7 @@ from .questions import wanted
 from .results import collect, outcomes
 from .settings import Study, is_checkpoint
 from .toml import check_study
-from .worker import PARTS, drawn_parts, perform
+from .worker import SAMPLE_PARTS, drawn_parts, perform
 
 # %% ../../nbs/59_study.execute.ipynb #ea7
 def problems_of_network(
@@ -100,10 +100,10 @@ def _keep(
 )->dict: # Fingerprint, and images of each part
     "Write a drawn sample"
     fingerprint = hashlib.sha256("".join(part.fingerprint for part in parts).encode()).hexdigest()[:16]
-    for part, images in zip(PARTS, parts):
+    for part, images in zip(SAMPLE_PARTS, parts):
         file = home.sample_file(fingerprint, part)
         if not file.exists(): save_images(images, file)
-    return dict(fingerprint=fingerprint) | {part: len(images) for part, images in zip(PARTS, parts)}
+    return dict(fingerprint=fingerprint) | {part: len(images) for part, images in zip(SAMPLE_PARTS, parts)}
 
 # %% ../../nbs/59_study.execute.ipynb #ea15
 RECORD_BYTES = 20_000 # About the size of one

@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 
 from .folder import StudyFolder, Weights
-from .ladders import Ladder, Seen
-from .plan import Run, Training, plan, ways_of
+from .ladders import Ladder, Ended
+from .plan import Run, Training, plan, study_ways
 from .questions import comparisons, decisions, planned_looks, side_in, sides_of, wanted
 from .results import outcomes
 from .settings import Study
@@ -35,8 +35,8 @@ def at_most(
 )->list[Training]:
     "Every training that a study may want: all rates of all its ways, in as many repeats as it may take"
     if study.trials: return wanted(study, outcomes([]))
-    seen, repeats = Seen(outcomes([])), range(planned_looks(study)[-1])
-    ladders = [Ladder(study, seen, experiment, way) for experiment, way in product(study.experiments, ways_of(study))]
+    seen, repeats = Ended(outcomes([])), range(planned_looks(study)[-1])
+    ladders = [Ladder(study, seen, experiment, way) for experiment, way in product(study.experiments, study_ways(study))]
     return list(dict.fromkeys(training for ladder in ladders for training in ladder.at(ladder.rates, repeats)))
 
 # %% ../../nbs/57_study.progress.ipynb #57b10003
@@ -45,7 +45,7 @@ def forecast(
     table:pd.DataFrame # From `outcomes`
 )->pd.DataFrame: # A row a question: answer, repeats so far, repeats that would settle it, minutes of training for them
     "Which questions are decided, and what the others are likely to cost"
-    seen, compared = Seen(table), comparisons(study, table)
+    seen, compared = Ended(table), comparisons(study, table)
     rows = {}
     for found, row in zip(compared, decisions(study, compared).to_dict("records"), strict=True):
         needed = [n for n in (row["for_difference"], row["for_no_difference"]) if pd.notna(n)]
@@ -57,7 +57,7 @@ def forecast(
     return pd.DataFrame.from_dict(rows, orient="index", columns=["answer", "repeats", "further", "minutes"])
 
 def _seconds_a_repeat(
-    seen:Seen, # So far
+    seen:Ended, # So far
     cells:set[Training] # That go on
 )->float: # Of training, summed over processes
     "What a further repeat of some cells costs"
