@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..statistics.intervals import held_out, interval, said, said_change, wilson
+from ..study.ladders import AXES
 from ..study.questions import cell_losses
 from ..statistics.search import propose
 from ..study.settings import Study
@@ -32,8 +33,9 @@ def made_up_results(
             strategy = "scratch" if source == "" else "uniform" if weight == 1 else "gradual"
             drawn = expected + (0.1 if head_lr > 1e-3 else 0.) + draws.normal(0, noise)
             run = dict(key=f"{target} {strategy} {weight} {head_lr} {repeat}", kind="target", source=source,
-                       target=target, strategy=strategy, weight=weight, head_lr=head_lr, grain="stage", depth=0,
-                       optimizer="adamw", repeat=repeat, state="done", last=2, work=1.)
+                       target=target, strategy=strategy, weight=weight, depth=0, grain="stage", optimizer="adamw",
+                       schedule="one_cycle", batch_norm="learning", augment="none", head_lr=head_lr, repeat=repeat,
+                       state="done", last=2, work=1.)
             for epoch in (1, 2):
                 loss = drawn + 0.3*(2 - epoch)
                 rows.append(run | dict(epoch=epoch, train_loss=drawn, valid_loss=loss, accuracy=1 - drawn/2))
@@ -50,9 +52,9 @@ def experiments_of(
 # %% ../../nbs/60_evidence.tables.ipynb #3f32145f
 def compared_settings(
     rows:pd.DataFrame # Of runs
-)->list[str]: # Any of "grain" and "optimizer"
+)->list[str]: # Any of "grain", "optimizer", "schedule", "batch_norm" and "augment"
     "What else a study compares, beside strategies, weights and initial rates"
-    return [name for name in ("grain", "optimizer") if rows[name].nunique() > 1]
+    return [name for name in AXES[3:] if rows[name].nunique() > 1]
 
 # %% ../../nbs/60_evidence.tables.ipynb #edd704ae
 def experiment_rows(
@@ -87,8 +89,7 @@ def ways_of(
     return list(rows.sort_values(list(order), ascending=list(order.values()))["way"].unique())
 
 # %% ../../nbs/60_evidence.tables.ipynb #d0baf80d
-# What tells the runs of an experiment and seed apart
-CELL = ["strategy", "weight", "depth", "grain", "optimizer", "head_lr"]
+CELL = [*AXES, "head_lr"] # What tells the runs of an experiment and seed apart
 
 def final(
     rows:pd.DataFrame # Of runs
@@ -272,7 +273,7 @@ def best_weights(
     "Which weight wins each panel that has a finished run of every weight"
     compared = table[(table["kind"] == "target") & table["strategy"].isin(["uniform", "gradual"])]
     rows = final(compared).dropna(subset="valid_loss")
-    panels = ["source", "target", "grain", "optimizer", "head_lr", "repeat"]
+    panels = ["source", "target", *AXES[3:], "head_lr", "repeat"]
     rows = rows[rows.groupby(panels)["valid_loss"].transform("size") == rows["weight"].nunique()]
     best = rows.groupby(panels)["valid_loss"].idxmin()
     return rows.loc[best, ["source", "target", "head_lr", "repeat", "weight"]]
