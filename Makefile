@@ -59,7 +59,7 @@ lab: $(READY)
 
 bench: $(READY)
 	@mkdir -p data/results/speed out
-	@set -o pipefail; for part in training study components distances; do \
+	@set -o pipefail; for part in training study components distances cost; do \
 	  $(BIN)/python -W ignore benchmarks/$$part.py | tee out/bench.txt && mv out/bench.txt data/results/speed/$$part.txt || exit 1; done
 
 soak: $(READY)
