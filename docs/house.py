@@ -29,11 +29,11 @@ def parts()->dict[str,list[Path]]:
     return {part["section"]: sorted(NOTEBOOKS.glob(part["contents"])) for part in works}
 
 def module_of(chapter:Path)->str:
-    "`25_rates.layers.ipynb` → `rates.layers`"
+    "`21_networks.layers.ipynb` → `networks.layers`"
     return re.sub(r"^\d+_", "", chapter.stem)
 
 def file_of(module:str)->Path:
-    "`rates.layers` → `gradlr/rates/layers.py`"
+    "`networks.layers` → `gradlr/rates/layers.py`"
     return PACKAGE/f"{module.replace('.', '/')}.py"
 
 def told(notebook:Path)->tuple[str,str]:

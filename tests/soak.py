@@ -22,7 +22,7 @@ from gradlr.errors import InputError
 from gradlr.images.folders import load_folder
 from gradlr.images.loaders import dataloaders
 from gradlr.machine import device_name
-from gradlr.rates.checkpoints import load_body
+from gradlr.networks.checkpoints import load_body
 from gradlr.rates.learners import source_learner
 from gradlr.study.execute import execute
 from gradlr.study.folder import StudyFolder, Weights, read_record

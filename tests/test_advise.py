@@ -15,7 +15,7 @@ from gradlr.cli import main
 from gradlr.images.drawing import load_sample
 from gradlr.images.loaders import dataloaders
 from gradlr.images.samples import Sample
-from gradlr.rates.checkpoints import save_weights
+from gradlr.networks.checkpoints import save_weights
 from gradlr.rates.learners import source_learner
 
 CLASSES, OTHERS = ("automobile", "bird", "dog", "frog"), ("airplane", "cat", "horse", "ship")

@@ -17,7 +17,7 @@ from gradlr.images.archives import unpack
 from gradlr.images.datasets import TRIES, load_cifar10, load_images
 from gradlr.images.folders import load_folder, read_image
 from gradlr.images.loaders import dataloaders
-from gradlr.rates.checkpoints import load_body
+from gradlr.networks.checkpoints import load_body
 from gradlr.rates.learners import source_learner
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names, links or pipes")

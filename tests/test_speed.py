@@ -11,7 +11,7 @@ from fastai.torch_core import set_seed
 from gradlr.images.drawing import load_sample
 from gradlr.images.loaders import dataloaders
 from gradlr.images.samples import SAMPLES
-from gradlr.rates.layers import layer_groups
+from gradlr.networks.layers import layer_groups
 from gradlr.rates.learners import source_learner
 from gradlr.rates.schedules import gradual_lrs
 from gradlr.statistics.intervals import interval

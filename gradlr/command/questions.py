@@ -83,7 +83,7 @@ def give_advice(
 )->int: # Exit code
     "Say which source to start from and how fast each layer should learn, in less than a minute"
     use(device)
-    from gradlr.advice import advise
+    from gradlr.transfer.advice import advise
     told = advise(target, {name: name for name in source}, network, size, data)
     print(dumps(told.as_dict()) if json else told)
     return 0
@@ -94,7 +94,7 @@ REGISTRIES = dict(
     optimizers=("gradlr.rates.optimizers", "OPTIMIZERS"),
     schedules=("gradlr.rates.schedules", "SCHEDULES"),
     predictors=("gradlr.transfer.predictors", "PREDICTORS"),
-    networks=("gradlr.rates.networks", "NETWORKS"),
+    networks=("gradlr.networks.architectures", "NETWORKS"),
     samples=("gradlr.images.samples", "SAMPLES"))
 Kind = Literal[tuple(REGISTRIES)]
 
