@@ -29,13 +29,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import InputError, one_of
 from ..files import write_whole
-from ..images.loaders import dataloaders
+from ..images.loaders import Inputs, dataloaders, with_inputs
 from ..images.sets import ImageSet
 from ..machine import device_name, random_states
-from ..networks.checkpoints import load_body
-from .finder import undisturbed
-from ..networks.layers import GrainSplitter, layer_groups
 from ..networks.architectures import architecture
+from ..networks.checkpoints import Checkpoint, load_body
+from ..networks.inputs import inputs_of
+from ..networks.layers import GrainSplitter, layer_groups
+from ..networks.sources import Source, checkpoint_of, find_source
+from .finder import undisturbed
 from .optimizers import OPTIMIZERS, PRECISIONS
 from .schedules import SCHEDULES, gradual_lrs
 from .strategies import BATCH_NORMS
@@ -80,7 +82,7 @@ class EvaluateAverages(Callback):
 def _learner(
     dls:DataLoaders, # From `dataloaders`
     network:str, # A name in `NETWORKS`, or `timm/NAME`
-    pretrained:bool, # Start the body from ImageNet weights?
+    inputs:Inputs, # What its weights expect, or will
     optimizer:str, # A name in `OPTIMIZERS`
     precision:str # A name in `PRECISIONS`
 )->Learner:
@@ -88,12 +90,11 @@ def _learner(
     cbs = [ChannelsLast(), StopWhenDiverged()]
     if one_of(precision, PRECISIONS, "precision") == "bfloat16": cbs.append(Bfloat16())
     if OPTIMIZERS[one_of(optimizer, OPTIMIZERS, "optimizer")].averages: cbs.append(EvaluateAverages())
-    learn = vision_learner(dls, architecture(network), normalize=False, pretrained=pretrained, metrics=accuracy,
-                           cbs=cbs, opt_func=OPTIMIZERS[optimizer])
-    learn.network = network
+    learn = vision_learner(with_inputs(dls, inputs), architecture(network), normalize=False, pretrained=False,
+                           metrics=accuracy, cbs=cbs, opt_func=OPTIMIZERS[optimizer])
+    learn.network, learn.inputs = network, inputs
     # fastai does so only when a fit begins
     learn.model.to(dls.device)
-    if pretrained: learn.unfreeze()
     return learn
 
 # %% ../../nbs/36_rates.learners.ipynb #4eb48685
@@ -104,22 +105,36 @@ def source_learner(
     precision:str="float32" # "bfloat16" is faster on hardware that has it, and rounds
 )->Learner:
     "A network to be trained from random weights"
-    return _learner(dls, network, False, optimizer, precision)
+    return _learner(dls, network, inputs_of(network), optimizer, precision)
 
 # %% ../../nbs/36_rates.learners.ipynb #615ef0c2
 def target_learner(
     dls:DataLoaders, # Loaders of the target sample
-    source:Learner|str|Path|None=None, # A learner, a checkpoint, "imagenet", or None for random weights
-    network:str="resnet34", # A name in `NETWORKS`, or `timm/NAME`; the source's network
+    source:Learner|str|Path|None=None, # A learner, a source as `find_source` reads it, or None for random weights
+    network:str|None=None, # A name in `NETWORKS`, or `timm/NAME`; None is the source's own, or ResNet34
     sha256:str|None=None, # What the checkpoint's hash has to be; None checks nothing
     optimizer:str="adamw", # A name in `OPTIMIZERS`
     precision:str="float32" # "bfloat16" is faster on hardware that has it, and rounds
 )->Learner:
     "A network with the body of a source and a new head, all of it trainable"
-    learn = _learner(dls, network, source == "imagenet", optimizer, precision)
-    if isinstance(source, Learner): learn.model[0].load_state_dict(source.model[0].state_dict())
-    elif source is not None and source != "imagenet": load_body(learn, source, sha256)
+    if source is None: return source_learner(dls, network or "resnet34", optimizer, precision)
+    if isinstance(source, Learner): found, checkpoint = _as_source(source, network)
+    else:
+        found = find_source(source, network)
+        checkpoint = checkpoint_of(found, sha256)
+    learn = _learner(dls, found.network, found.inputs, optimizer, precision)
+    load_body(learn, checkpoint)
     return learn
+
+def _as_source(
+    learn:Learner, # gradlr's, or another fastai vision learner
+    network:str|None # Of one that does not know it
+)->tuple[Source,Checkpoint]:
+    "A learner as a source"
+    network = getattr(learn, "network", network)
+    if network is None: raise InputError("which network is the learner's? Give its name as `network`")
+    inputs = getattr(learn, "inputs", None) or inputs_of(network)
+    return Source("a learner", network, inputs), Checkpoint("a learner", learn.model.state_dict(), {})
 
 # %% ../../nbs/36_rates.learners.ipynb #d46bd439
 def set_grain(

@@ -24,8 +24,9 @@ from ..images.drawing import sample_parts
 from ..images.loaders import dataloaders
 from ..images.sets import ImageSet, save_images
 from ..machine import surroundings, visible_gpus, worker_count
-from ..networks.checkpoints import fetch_imagenet
+from ..networks.checkpoints import weights_bytes
 from ..networks.layers import layer_groups, without_weights
+from ..networks.sources import find_source
 from ..rates.learners import fastest_precision, target_learner
 from ..engines import STARTS, finished, make_engine
 from .folder import StudyFolder, Weights
@@ -162,11 +163,12 @@ def _ready_made(
     for experiment in study.experiments:
         source = experiment.source
         if source in ready or not is_checkpoint(source): continue
-        if source == "imagenet": ready[source] = Weights("", fetch_imagenet(study.network))
-        else:
-            parts = drawn_parts(folder.path, data[experiment.target][0]["fingerprint"])[:2]
-            target_learner(dataloaders(*parts, size=study.size, batch_size=study.batch_size), source, study.network)
-            ready[source] = Weights(source, file_hash(Path(source)))
+        parts = drawn_parts(folder.path, data[experiment.target][0]["fingerprint"])[:2]
+        dls = dataloaders(*parts, size=study.size, batch_size=study.batch_size)
+        learn = target_learner(dls, source, study.network)
+        file = Path(find_source(source, study.network).name).expanduser()
+        body = hashlib.sha256(weights_bytes(learn.model[0])).hexdigest()
+        ready[source] = Weights(str(file), file_hash(file)) if file.is_file() else Weights("", body)
     return ready
 
 # %% ../../nbs/69_study.execute.ipynb #ea22

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
 
 from ..errors import InputError, one_of
 from ..images.samples import AUGMENTATIONS, SAMPLES, Sample
-from ..networks.architectures import GRAINS, NETWORKS
+from ..networks.architectures import GRAINS, LITE, NETWORKS
 from ..rates.optimizers import OPTIMIZERS, PRECISIONS
 from ..rates.schedules import SCHEDULES
 from ..rates.strategies import BATCH_NORMS, STRATEGIES
@@ -63,7 +63,7 @@ Sample.__pydantic_config__ = STRICT
 class Experiment:
     "From one source to one target"
     __pydantic_config__ = STRICT
-    source:str # A sample's name, "imagenet", or a checkpoint's path
+    source:str # A sample's name, a checkpoint's path, or a library's weights: "imagenet", "lite0", "timm/NAME.TAG", …
     target:str # A sample's name
     head_lrs:tuple[Rate,...]=() # Initial rates of the head in this experiment; none given takes the study's
     epochs:Annotated[int, Field(ge=0)]=0 # Passes over the target's images here; 0 takes the study's
@@ -157,8 +157,9 @@ class Study:
 def is_checkpoint(
     source:str # As an experiment names it
 )->bool:
-    "Is a source ready-made (ImageNet's weights, or a file), not a sample to train on?"
-    return source == "imagenet" or Path(source).suffix in (".safetensors", ".pth", ".pt")
+    "Is a source ready-made (a library's weights, or a file), not a sample to train on?"
+    fetched = source == "imagenet" or source in LITE or source.startswith(("timm/", "torchvision/", "hf-hub:"))
+    return fetched or Path(source.partition("=")[0]).suffix in (".safetensors", ".pth", ".pt")
 
 # %% ../../nbs/60_study.settings.ipynb #c0a10009
 def side_of(

@@ -62,9 +62,8 @@ def _learner_of(
     train, valid = drawn_parts(folder, run.data)[:2]
     dls = dataloaders(train, valid, run.size, run.batch_size, augment=run.augment)
     if not run.source: return source_learner(dls, run.network, run.optimizer, run.precision)
-    source = "imagenet" if run.source == "imagenet" else source_file
     sha256 = run.source_sha256 if source_file else None
-    return target_learner(dls, source, run.network, sha256, run.optimizer, run.precision)
+    return target_learner(dls, source_file or run.source, run.network, sha256, run.optimizer, run.precision)
 
 # %% ../../nbs/68_study.worker.ipynb #da9
 def _finite(
@@ -115,7 +114,7 @@ def _logits(
     run:Run # That was trained
 )->np.ndarray: # Images × classes
     "What a network says of images"
-    loader = evaluation_loader(images, run.size, run.batch_size)
+    loader = evaluation_loader(images, run.size, run.batch_size, inputs=learn.inputs)
     return learn.get_preds(dl=loader, act=noop)[0].float().numpy()
 
 # %% ../../nbs/68_study.worker.ipynb #58b10004

@@ -17,7 +17,7 @@ from fastai.learner import Learner
 from ..distances.classes import class_distances, distance_matrix
 from ..distances.hausdorff import hausdorff_matrix
 from ..distances.space import ResizedSpace
-from ..images.loaders import dataloaders
+from ..images.loaders import Inputs, evaluation_loader
 from ..images.sets import ImageSet
 from .scores import (class_variance, frechet_distance, gbc, h_score, joint_variance,
                                     leep, logme, nce, transrate)
@@ -169,7 +169,8 @@ def _forward(
 )->tuple[np.ndarray,np.ndarray]: # Features, images × channels; and probabilities, images × classes
     "A forward pass without augmentation"
     device = next(source.model.parameters()).device
-    loader = dataloaders(images, images, size, min(64, len(images)), device).valid
+    inputs = getattr(source, "inputs", Inputs())
+    loader = evaluation_loader(images, size, min(64, len(images)), device, inputs)
     body, head = source.model[0], source.model[1]
     source.model.eval()
     maps = [body(x) for x, _ in loader]
