@@ -73,10 +73,10 @@ def give_advice(
     *,
     # The images to learn: a folder with one folder a class, an archive of one, or a sample (digits02, cifar02, …)
     target:Annotated[str, Typed("FOLDER")],
-    # Weights to choose from: files of gradlr, torchvision or timm (.safetensors, .pth), or imagenet
+    # Weights to choose from: files (a.pth, or a.pth=resnet34), imagenet, lite0, timm/NAME.TAG, torchvision/NAME.WEIGHTS
     source:list[Weights],
-    network:Name="resnet34", # The network of the weights: a name of torchvision's, or timm/NAME
-    size:Pixels|None=None, # Side that images are resized to (default: their own, at most 224)
+    network:Name|None=None, # Of the weights that do not tell their own: a name of torchvision's, or timm/NAME
+    size:Pixels|None=None, # Side that images are resized to (default: that at which each source was trained)
     data:Data|None=None,
     device:Device|None=None, # What to compute on (default: a GPU where there is one)
     json:bool=False # As JSON, for scripts

@@ -53,10 +53,9 @@ def _matrices(
 
 # %% ../../nbs/24_networks.sources.ipynb #b000000b
 def _network_of(
-    checkpoint:Checkpoint # From a file
+    checkpoint:Checkpoint # From a file without a card
 )->str:
     "The network that a file's weights are of; raises `InputError` where it cannot be told"
-    if "network" in checkpoint.card: return checkpoint.card["network"]
     fitting = networks_that_fit(checkpoint)
     if len(fitting) == 1: return fitting[0]
     found = f"they fit {' and '.join(fitting)}" if fitting else "they fit none of `gradlr list networks`"
@@ -115,14 +114,11 @@ def _hub_config(
 # %% ../../nbs/24_networks.sources.ipynb #b0000011
 def find_source(
     name:str|Path, # As the table above says
-    network:str|None=None # The one that is wanted; None asks the source, and is ResNet34 for `imagenet`
+    network:str|None=None # Of a source that does not tell it itself; None recognises it, and is ResNet34 for `imagenet`
 )->Source:
     "Which network a source is, and what it expects; raises `InputError` for one that there is not"
     name, _, told = str(name).rpartition("=") if _tells_network(str(name)) else (str(name), "", "")
-    source = _find(name, told or network)
-    if network and source.network != network.partition(".")[0]:
-        raise InputError(f"{name!r} is a {source.network}, where a {network} is wanted: take one of them for both")
-    return source
+    return _find(name, told or network)
 
 def _tells_network(
     name:str # Of a source
@@ -151,7 +147,7 @@ def _find(
         made = one_of(rest.partition(".")[0], NETWORKS, "network")
         return Source(name, made, inputs_of(name))
     checkpoint = read_checkpoint(name)
-    network = network or _network_of(checkpoint)
+    network = checkpoint.card.get("network") or network or _network_of(checkpoint)
     config = checkpoint.card.get("inputs")
     return Source(name, network, inputs_of_config(config) if config else inputs_of(network))
 

@@ -30,6 +30,7 @@ from ..images.sets import ImageSet, read_images
 from ..machine import chosen_device, random_states, surroundings
 from ..networks.checkpoints import weights_bytes
 from ..rates.finder import find_lrs
+from ..networks.inputs import card_of
 from ..networks.layers import layer_groups
 from ..rates.learners import set_grain, source_learner, target_learner
 from ..rates.schedules import gradual_lrs
@@ -169,7 +170,8 @@ def train(
     with learn.no_bar(), learn.no_logging():
         record |= _find(learn, run) if run.kind == "finder" else _fitted(learn, run, drawn_parts(folder, run.data))
     if run.kind == "source" and record["state"] == "done":
-        record["weights_sha256"] = StudyFolder(folder).keep_weights(weights_bytes(learn.model))
+        card = card_of(run.network, learn.inputs, run.size)
+        record["weights_sha256"] = StudyFolder(folder).keep_weights(weights_bytes(learn.model, card))
     seconds, now = round(time.perf_counter() - begin, 2), datetime.now(UTC)
     return record | surroundings() | dict(seconds=seconds, finished=now.isoformat(timespec="seconds"))
 

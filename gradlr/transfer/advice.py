@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.torch_core import no_random, set_seed
 from tqdm.auto import tqdm
@@ -23,8 +22,9 @@ from ..errors import InputError
 from ..images.drawing import training_images
 from ..images.loaders import dataloaders
 from ..images.sets import ImageSet
+from ..networks.sources import Source
 from ..rates.finder import find_lrs
-from ..rates.learners import set_grain, target_learner
+from ..rates.learners import as_source, set_grain, target_learner
 from ..rates.strategies import slice_factors
 from .predictors import PREDICTORS, Seen, see
 
@@ -76,21 +76,21 @@ def _about_the_rates(
 PER_CLASS = 50 # Images of a class to look at, as many as in the benchmark
 
 def rank_sources(
-    sources:dict[str,Learner|str|Path], # By name: a learner, weights on the disk, or "imagenet"
+    sources:dict[str,Learner|str|Path], # By name: a learner, or whatever `find_source` reads
     target:ImageSet, # Training images of the target
-    network:str="resnet34", # The sources' network: a name in `NETWORKS`, or `timm/NAME`
-    size:int=224, # Side in pixels that images are resized to; that of the training to come
+    network:str|None=None, # Of the sources that do not tell their own: a name in `NETWORKS`, or `timm/NAME`
+    size:int|None=None, # Side in pixels that images are resized to; None is that at which each source was trained
     per_class:int=PER_CLASS, # Images of each class to look at, or all there are; of many classes fewer, 400 in all
     halves:int=40 # Random halves of the images, for the spread
-)->pd.DataFrame: # A row a source, best first: score, spread (standard deviation over halves), first (share of halves)
-    "Rank sources by what they see in a target; raises `InputError` for weights that do not fit the network"
+)->pd.DataFrame: # A row a source, best first: network, size, score, spread (over halves), first (share of halves)
+    "Rank sources by what they see in a target; raises `InputError` for weights that do not fit their network"
     if not sources: raise InputError("there is no source to choose from: name at least one")
     images = _some_images(target, per_class)
-    dls = dataloaders(images, images, size, min(64, len(images)))
+    found = {name: as_source(source, network) for name, source in sources.items()}
     labels, guess = images.labels.numpy(), PREDICTORS[EVIDENCE["sources"]["predictor"]].guess
     features = {}
     for name, source in tqdm(sources.items(), desc="looking through sources", delay=2, leave=False):
-        features[name] = _features(name, source, network, dls, images, size)
+        features[name] = _features(name, source, found[name], images, size or found[name].inputs.size)
     scores = {name: guess(Seen(seen, labels)) for name, seen in features.items()}
     of_halves = []
     for draw in tqdm(range(halves), desc="halves of the images", delay=2, leave=False):
@@ -98,22 +98,24 @@ def rank_sources(
         of_halves.append({name: guess(Seen(seen[half], labels[half])) for name, seen in features.items()})
     of_halves = pd.DataFrame(of_halves)
     ahead = of_halves.idxmax(axis=1).value_counts(normalize=True)
-    table = pd.DataFrame({"score": scores, "spread": of_halves.std(), "first": ahead}).fillna({"first": 0.})
+    about = {name: (source.network, size or source.inputs.size) for name, source in found.items()}
+    table = pd.DataFrame.from_dict(about, orient="index", columns=["network", "size"])
+    table = table.assign(score=scores, spread=of_halves.std(), first=ahead).fillna({"first": 0.})
     return table.sort_values("score", ascending=False).rename_axis("source")
 
 # %% ../../nbs/84_transfer.advice.ipynb #9cef4359
 def _features(
     name:str, # What a message calls the source
     source:Learner|str|Path, # As in `rank_sources`
-    network:str, # The source's
-    dls:DataLoaders, # Of the target
+    found:Source, # What it is
     images:ImageSet, # To be looked at
     size:int # Side in pixels
 )->np.ndarray: # images × channels
     "What one source sees; raises `InputError` that names it where it cannot see"
-    try: features = see(target_learner(dls, source, network), images, size=size, has_head=False).features
+    dls = dataloaders(images, images, size, min(64, len(images)))
+    try: features = see(target_learner(dls, source, found.network), images, size=size, has_head=False).features
     except (RuntimeError, AssertionError, ValueError) as e:
-        raise InputError(f"{name}, as {network} at {size} px: {e}") from e
+        raise InputError(f"{name}, as {found.network} at {size} px: {e}") from e
     if not np.isfinite(features).all():
         raise InputError(f"{name}: its features are not finite, so its weights are damaged, or diverged in training")
     return features
@@ -172,8 +174,8 @@ class Advice:
     target:str # What was asked about
     images:int # That were there to look at
     classes:int # Of the target
-    size:int # Side in pixels that images are resized to
-    network:str # The sources'
+    size:int # Side in pixels at which the best source looks
+    network:str # Of the best source
     ranked:pd.DataFrame # From `rank_sources`
     start_from:str # The best source
     rates:Suggestion # For the fine-tuning from it
@@ -187,9 +189,10 @@ class Advice:
         ahead = [f"{100*share:.0f} %" for share in self.ranked["first"]]
         head_lr, found = self.rates.head_lr, self.evidence["rates"]
         return "\n".join([
-            f"{self.target}: {self.images} images of {self.classes} classes at {self.size} px; {self.network}",
+            f"{self.target}: {self.images} images of {self.classes} classes",
             self.ranked.assign(first=ahead).round(3).to_string(),
-            f"start from: {self.start_from}, ahead in {ahead[0]} of random halves of the images",
+            f"start from: {self.start_from} ({self.network}) at {self.size} px, "
+            f"ahead in {ahead[0]} of random halves of the images",
             f"rates:      learn.fit_one_cycle(4, slice({head_lr:g}))"
             f"    # the body from {head_lr/10:g}, the head at {head_lr:g}",
             f"as weights: learn.fit_gradual(4, head_lr={self.weight_lr:g}, weight={self.weight:g})"
@@ -209,24 +212,24 @@ class Advice:
 # %% ../../nbs/84_transfer.advice.ipynb #4a56b5c1
 def advise(
     target:str|Path|ImageSet, # A folder of class folders, an archive of one, a name in `SAMPLES`, or images
-    sources:dict[str,Learner|str|Path], # By name: a learner, weights on the disk, or "imagenet"
-    network:str="resnet34", # The sources' network: a name in `NETWORKS`, or `timm/NAME`
-    size:int|None=None, # Side in pixels that images are resized to; None is their own, at most 224
+    sources:dict[str,Learner|str|Path], # By name: a learner, or whatever `find_source` reads
+    network:str|None=None, # Of the sources that do not tell their own: a name in `NETWORKS`, or `timm/NAME`
+    size:int|None=None, # Side in pixels that images are resized to; None is that at which each source was trained
     folder:str|Path|None=None # Where downloaded data live; None asks `GRADLR_DATA`, then the user's cache folder
 )->Advice:
     "Say which source to start from and how fast each layer should learn; raises `InputError` for what cannot be used"
     begin = time.perf_counter()
     name, images = _named_images(target, size or 224, folder)
-    size = size or min(224, *images.images.shape[-2:])
     with no_random(0, reproducible=False):
         ranked = rank_sources(sources, images, network, size)
         best = ranked.index[0]
         # The same head and order of images, however many sources there were
         set_seed(0)
-        dls = dataloaders(images, images, size, min(16, len(images)))
-        rates = suggest_lrs(target_learner(dls, sources[best], network))
+        made, size = ranked.loc[best, ["network", "size"]]
+        dls = dataloaders(images, images, int(size), min(16, len(images)))
+        rates = suggest_lrs(target_learner(dls, sources[best], made))
     fixed = EVIDENCE["rates"]
-    return Advice(name, len(images), len(images.classes), size, network, ranked, best, rates,
+    return Advice(name, len(images), len(images.classes), int(size), made, ranked, best, rates,
                   fixed["weight"], fixed["weight_lr"], EVIDENCE, round(time.perf_counter() - begin, 1))
 
 # %% ../../nbs/84_transfer.advice.ipynb #fb85daa0
