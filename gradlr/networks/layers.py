@@ -20,7 +20,7 @@ from .architectures import GRAINS, architecture
 INDEXED = re.compile(r"""
     (?P<stage>
         (?:[A-Za-z_]\w*\.)*?    # words on the way to a number, as few as there can be: "stages.", "features."
-        [A-Za-z_]*\d+           # the first part that ends in a number: "2", "layer3"
+        [A-Za-z_]*\d+(?:_\d+)?  # the first part that ends in a number: "2", "layer3", "conv3_1"
     )
     (?:
         \.                      # at once behind it,
