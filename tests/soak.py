@@ -22,7 +22,7 @@ from gradlr.errors import InputError
 from gradlr.images.folders import load_folder
 from gradlr.images.loaders import dataloaders
 from gradlr.machine import device_name
-from gradlr.networks.checkpoints import load_body
+from gradlr.networks.checkpoints import load_body, read_checkpoint
 from gradlr.rates.learners import source_learner
 from gradlr.study.execute import execute
 from gradlr.study.folder import StudyFolder, Weights, read_record
@@ -173,7 +173,7 @@ def flips(folder:Path, n:int)->Counter:
     drawn = next(iter(StudyFolder(out).data().values()))[0]
     parts = drawn_parts(out, drawn["fingerprint"])[:2]
     learn = source_learner(dataloaders(*parts, size=16, batch_size=32), "timm/test_resnet")
-    def use(file): read_record(file) if file.suffix == ".json" else load_body(learn, file, weights.stem)
+    def use(file): read_record(file) if file.suffix == ".json" else load_body(learn, read_checkpoint(file, weights.stem))
     for file in (weights, next(out.glob("records/*"))):
         use(file)
         content, damaged = file.read_bytes(), folder/f"damaged{file.suffix}"

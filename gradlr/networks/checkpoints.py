@@ -98,7 +98,7 @@ def _is_pickle(
     file:Path # Any
 )->bool:
     "Is it a whole file of torch's?"
-    if not is_zipfile(file): return file.open("rb").read(2) == b"\x80\x02"
+    if not is_zipfile(file): return file.read_bytes()[:1] == b"\x80"
     return any(name.endswith("data.pkl") for name in ZipFile(file).namelist())
 
 # %% ../../nbs/23_networks.checkpoints.ipynb #af000004

