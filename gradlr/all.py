@@ -19,7 +19,9 @@ from .images.drawing import *
 from .images.loaders import *
 from .networks.architectures import *
 from .networks.layers import *
+from .networks.inputs import *
 from .networks.checkpoints import *
+from .networks.sources import *
 from .rates.schedules import *
 from .rates.strategies import *
 from .rates.optimizers import *
