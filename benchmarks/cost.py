@@ -98,7 +98,7 @@ def replay()->None:
     "The demo's study, each of whose cells was trained in every repeat"
     folder = StudyFolder(RECORDS)
     full, records = folder.study(), outcomes(folder.records())
-    study = replace(PRESETS["demo"], name=full.name, ceiling=full.repeats)
+    study = replace(PRESETS["demo"], name=full.name, experiments=full.experiments, ceiling=full.repeats)
     share, until, whole = both(study, partial(taken, records))
     print(f"replay of {(records['kind'] == 'target').sum()} trainings: {share:.3f} of the full grid's run-seconds")
     for question in study.questions:
