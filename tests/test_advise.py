@@ -48,8 +48,8 @@ def test_advice_on_four_classes_of_cifar(tmp_path):
     rows = told["sources"]
     assert [rows[0]["source"], rows[-1]["source"]] == ["lite0", weights[0]]
     networks = {row["source"]: (row["network"], row["size"]) for row in rows}
-    assert networks == {"lite0": ("timm/tf_efficientnet_lite0", 224), weights[0]: ("timm/resnet34", 224),
-                        weights[1]: ("resnet18", 224), weights[2]: ("resnet34", 32)}
+    assert networks == {"lite0": ("timm/tf_efficientnet_lite0", 128), weights[0]: ("timm/resnet34", 128),
+                        weights[1]: ("resnet18", 128), weights[2]: ("resnet34", 32)}
     assert (told["start_from"], told["network"]) == ("lite0", "timm/tf_efficientnet_lite0")
     assert (told["strategy"], told["slice"]) == ("fastai_slice", f"slice({told['head_lr']:g})")
     assert 0 < told["head_lr"] <= told["evidence"]["rates"]["head_lr"]

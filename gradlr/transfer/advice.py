@@ -79,7 +79,7 @@ def rank_sources(
     sources:dict[str,Learner|str|Path], # By name: a learner, or whatever `find_source` reads
     target:ImageSet, # Training images of the target
     network:str|None=None, # Of the sources that do not tell their own: a name in `NETWORKS`, or `timm/NAME`
-    size:int|None=None, # Side in pixels that images are resized to; None is that at which each source was trained
+    size:int|None=None, # Side in pixels to resize images to; None is what each source was trained at, at most 4 times theirs
     per_class:int=PER_CLASS, # Images of each class to look at, or all there are; of many classes fewer, 400 in all
     halves:int=40 # Random halves of the images, for the spread
 )->pd.DataFrame: # A row a source, best first: network, size, score, spread (over halves), first (share of halves)
@@ -87,10 +87,13 @@ def rank_sources(
     if not sources: raise InputError("there is no source to choose from: name at least one")
     images = _some_images(target, per_class)
     found = {name: as_source(source, network) for name, source in sources.items()}
+    # four times what the images have shows nothing more, and takes a minute
+    most = 4*max(images.images.shape[-2:])
+    sizes = {name: size or min(source.inputs.size, most) for name, source in found.items()}
     labels, guess = images.labels.numpy(), PREDICTORS[EVIDENCE["sources"]["predictor"]].guess
     features = {}
     for name, source in tqdm(sources.items(), desc="looking through sources", delay=2, leave=False):
-        features[name] = _features(name, source, found[name], images, size or found[name].inputs.size)
+        features[name] = _features(name, source, found[name], images, sizes[name])
     scores = {name: guess(Seen(seen, labels)) for name, seen in features.items()}
     of_halves = []
     for draw in tqdm(range(halves), desc="halves of the images", delay=2, leave=False):
@@ -98,7 +101,7 @@ def rank_sources(
         of_halves.append({name: guess(Seen(seen[half], labels[half])) for name, seen in features.items()})
     of_halves = pd.DataFrame(of_halves)
     ahead = of_halves.idxmax(axis=1).value_counts(normalize=True)
-    about = {name: (source.network, size or source.inputs.size) for name, source in found.items()}
+    about = {name: (source.network, sizes[name]) for name, source in found.items()}
     table = pd.DataFrame.from_dict(about, orient="index", columns=["network", "size"])
     table = table.assign(score=scores, spread=of_halves.std(), first=ahead).fillna({"first": 0.})
     return table.sort_values("score", ascending=False).rename_axis("source")
@@ -214,7 +217,7 @@ def advise(
     target:str|Path|ImageSet, # A folder of class folders, an archive of one, a name in `SAMPLES`, or images
     sources:dict[str,Learner|str|Path], # By name: a learner, or whatever `find_source` reads
     network:str|None=None, # Of the sources that do not tell their own: a name in `NETWORKS`, or `timm/NAME`
-    size:int|None=None, # Side in pixels that images are resized to; None is that at which each source was trained
+    size:int|None=None, # Side in pixels to resize images to; None is what each source was trained at, at most 4 times theirs
     folder:str|Path|None=None # Where downloaded data live; None asks `GRADLR_DATA`, then the user's cache folder
 )->Advice:
     "Say which source to start from and how fast each layer should learn; raises `InputError` for what cannot be used"
