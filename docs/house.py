@@ -33,7 +33,7 @@ def module_of(chapter:Path)->str:
     return re.sub(r"^\d+_", "", chapter.stem)
 
 def file_of(module:str)->Path:
-    "`networks.layers` → `gradlr/rates/layers.py`"
+    "`networks.layers` → `gradlr/networks/layers.py`"
     return PACKAGE/f"{module.replace('.', '/')}.py"
 
 def told(notebook:Path)->tuple[str,str]:

@@ -6,7 +6,7 @@ import pytest
 
 HEAVY = {"torch", "fastai", "matplotlib"}
 LIGHT = ("errors", "files", "machine", "images.samples",
-         "rates.schedules", "rates.strategies", "rates.optimizers", "rates.networks",
+         "rates.schedules", "rates.strategies", "rates.optimizers", "networks.architectures",
          "statistics.search", "study.settings", "study.plan", "study.folder", "study.progress", "study.results",
          "statistics.intervals", "statistics.verdicts", "statistics.sequential", "evidence.tables", "evidence.answers")
 DRAWING = ("rates.figures", "evidence.figures", "evidence.report") # These draw, so they may import matplotlib

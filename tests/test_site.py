@@ -64,7 +64,7 @@ def pages()->list[str]:
     "All pages but the listings of source code, of which one stands for all"
     paths = [path.relative_to(SITE).as_posix() for path in sorted(SITE.rglob("*.html"))]
     read = [path for path in paths if not path.startswith(("_modules", "_static"))]
-    return [*read, "_modules/gradlr/rates/layers.html"]
+    return [*read, "_modules/gradlr/networks/layers.html"]
 
 def test_it_is_built_without_warnings(site): assert (SITE/"index.html").is_file() and len(pages()) > 25
 
