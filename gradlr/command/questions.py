@@ -76,7 +76,7 @@ def give_advice(
     # Weights to choose from: files (a.pth, or a.pth=resnet34), imagenet, lite0, timm/NAME.TAG, torchvision/NAME.WEIGHTS
     source:list[Weights],
     network:Name|None=None, # Of the weights that do not tell their own: a name of torchvision's, or timm/NAME
-    size:Pixels|None=None, # Side that images are resized to (default: that at which each source was trained)
+    size:Pixels|None=None, # Side of the images (default: that of each source's training, at most 4 times theirs)
     data:Data|None=None,
     device:Device|None=None, # What to compute on (default: a GPU where there is one)
     json:bool=False # As JSON, for scripts

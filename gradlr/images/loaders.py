@@ -77,8 +77,7 @@ def augmentation(
 
 # %% ../../nbs/16_images.loaders.ipynb #286ef773
 def _loader(
-    images:ImageSet, # To be cut into batches
-    split_idx:int, # 0 in training, 1 in validation
+    labelled:_LabelledTensors, # To be cut into batches
     size:int, # As in `dataloaders`
     device:torch.device, # On which batches are made
     augment:list|tuple, # fastai's batch transforms
@@ -87,9 +86,9 @@ def _loader(
 )->TensorDL:
     "A loader of some images"
     # A batch is an index into one tensor: processes of a loader's own would only cost their start
-    loader = TensorDL(_LabelledTensors(images, device, split_idx), num_workers=0, device=device,
-                      after_batch=_transforms(size, augment, device, inputs), **kwargs)
-    loader.inputs = inputs
+    transforms = _transforms(size, augment, device, inputs)
+    loader = TensorDL(labelled, num_workers=0, device=device, after_batch=transforms, **kwargs)
+    loader.size, loader.augment, loader.inputs = size, augment, inputs
     return loader
 
 # %% ../../nbs/16_images.loaders.ipynb #16b10001
@@ -103,7 +102,8 @@ def evaluation_loader(
     "A loader of all images in their order, as they are"
     # No gradients are kept in evaluation, which leaves memory for twice as many images.
     # fastai's `Flip` and its like would resample these images too, if only to where they are
-    return _loader(images, 1, size, torch.device(device or chosen_device()), (), inputs, bs=2*batch_size)
+    device = torch.device(device or chosen_device())
+    return _loader(_LabelledTensors(images, device, 1), size, device, (), inputs, bs=2*batch_size)
 
 # %% ../../nbs/16_images.loaders.ipynb #16b10002
 def dataloaders(
@@ -121,7 +121,8 @@ def dataloaders(
     if len(train) < batch_size:
         raise InputError(f"{len(train)} training images are less than one batch of {batch_size}: lower batch_size")
     device = torch.device(device or chosen_device())
-    for_training = _loader(train, 0, size, device, augment, inputs, bs=batch_size, shuffle=True, drop_last=True)
+    labelled = _LabelledTensors(train, device, 0)
+    for_training = _loader(labelled, size, device, augment, inputs, bs=batch_size, shuffle=True, drop_last=True)
     for_validation = evaluation_loader(valid, size, batch_size, device, inputs)
     dls = DataLoaders(for_training, for_validation, device=device)
     dls.c, dls.vocab = len(train.classes), dls.train_ds.vocab
@@ -156,11 +157,9 @@ def _shown_as(
     inputs:Inputs # What a network's weights expect
 )->TensorDL: # Shares images and order with the other one
     "A loader whose transforms are those that a network expects"
-    _, resize, *augment, _ = loader.after_batch.fs
-    transforms = _transforms(resize.size, augment, loader.device, inputs)
     # a loader that is made draws its own random state: this one takes over the other's
     with random_states():
-        shown = TensorDL(loader.dataset, bs=loader.bs, shuffle=loader.shuffle, drop_last=loader.drop_last,
-                         num_workers=0, device=loader.device, after_batch=transforms)
-    shown.inputs, shown.rng = inputs, loader.rng
+        shown = _loader(loader.dataset, loader.size, loader.device, loader.augment, inputs,
+                        bs=loader.bs, shuffle=loader.shuffle, drop_last=loader.drop_last)
+    shown.rng = loader.rng
     return shown

@@ -8,6 +8,7 @@ __all__ = ['HOLDERS', 'weights_bytes', 'save_weights', 'Checkpoint', 'read_check
 
 # %% ../../nbs/23_networks.checkpoints.ipynb #e2b2b880
 import json
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -68,7 +69,9 @@ def read_checkpoint(
     held, card = _safetensors(file) if file.suffix == ".safetensors" else (_unpickled(file), {})
     tensors = _tensors_in(held)
     if not tensors: raise InputError(f"{str(file)!r} does not hold the tensors of a network")
-    for name, tensor in tensors.items(): _check_numbers(file, name, tensor)
+    for name, tensor in tensors.items():
+        if tensor.is_quantized or torch.isfinite(tensor).all(): continue
+        raise InputError(f"{str(file)!r} holds NaN or infinity in {name!r}: its training diverged, or it is damaged")
     return Checkpoint(file, tensors, card or _timm_card(file))
 
 # %% ../../nbs/23_networks.checkpoints.ipynb #af000002
@@ -79,8 +82,9 @@ def _safetensors(
     try:
         with safe_open(file, "pt") as opened:
             card = json.loads((opened.metadata() or {}).get("card", "{}"))
-            return {name: opened.get_tensor(name) for name in list(opened.keys())}, card
+            tensors = {name: opened.get_tensor(name) for name in list(opened.keys())}
     except Exception as e: raise InputError(f"{str(file)!r} cannot be read as safetensors ({e})") from e
+    return tensors, card if isinstance(card, dict) else {}
 
 def _unpickled(
     file:Path # Of torch
@@ -98,8 +102,8 @@ def _is_pickle(
     file:Path # Any
 )->bool:
     "Is it a whole file of torch's?"
-    if not is_zipfile(file): return file.read_bytes()[:1] == b"\x80"
-    return any(name.endswith("data.pkl") for name in ZipFile(file).namelist())
+    if is_zipfile(file): return any(name.endswith("data.pkl") for name in ZipFile(file).namelist())
+    with file.open("rb") as opened: return opened.read(1) == b"\x80"
 
 # %% ../../nbs/23_networks.checkpoints.ipynb #af000004
 HOLDERS = ("state_dict_ema", "model_ema", "state_dict", "model", "model_state_dict", "weights", "net")
@@ -113,20 +117,6 @@ def _tensors_in(
         if isinstance(held.get(holder), Mapping): return _tensors_in(held[holder])
     names = (name for name, value in held.items() if not isinstance(name, str) or not isinstance(value, torch.Tensor))
     return {} if next(names, None) is not None else dict(held)
-
-# %% ../../nbs/23_networks.checkpoints.ipynb #af000005
-def _check_numbers(
-    file:Path, # That a message names
-    name:str, # Of the tensor
-    tensor:torch.Tensor # Of a checkpoint
-)->None:
-    "Weights are real and finite; raises `InputError` for others"
-    is_count = name.endswith("num_batches_tracked")
-    if not tensor.is_floating_point() and not is_count:
-        raise InputError(f"{str(file)!r} holds {name!r} as {tensor.dtype}, where weights are real numbers: "
-                         "save the network before it is quantised")
-    if not is_count and not torch.isfinite(tensor).all():
-        raise InputError(f"{str(file)!r} holds NaN or infinity in {name!r}: its training diverged, or it is damaged")
 
 # %% ../../nbs/23_networks.checkpoints.ipynb #af000006
 def _timm_card(
@@ -142,7 +132,7 @@ def _timm_card(
 # %% ../../nbs/23_networks.checkpoints.ipynb #8ec311c1
 def plain_names(
     network:str # A name in `NETWORKS`, or `timm/NAME`
-)->dict[str,str|None]: # Name of a tensor in the library's own network → in fastai's body; None for what is not of the body
+)->dict[str,str|None]: # Name in the library's own network → in fastai's body; None for what is not of the body
     "How fastai's body calls what torchvision or timm made"
     plain = without_weights(network)
     names = plain.state_dict(keep_vars=True)
@@ -196,9 +186,8 @@ def body_reading(
     model:nn.Module # A fastai vision model of that network
 )->Reading:
     "The tensors of a checkpoint under the names of fastai's body"
-    # what `torch.compile` and `DataParallel` put between
-    tensors = {name.replace("_orig_mod.", "").removeprefix("module."): tensor
-               for name, tensor in checkpoint.tensors.items()}
+    # what `torch.compile` puts between
+    tensors = {name.replace("_orig_mod.", ""): tensor for name, tensor in checkpoint.tensors.items()}
     body = {name: name for name in model[0].state_dict()}
     whole = {f"0.{name}": name for name in body} | {f"1.{name}": None for name in model[1].state_dict()}
     readings = [_read_as(tensors, names) for names in (whole, plain_names(network), body)]
@@ -210,31 +199,39 @@ def load_body(
     checkpoint:Checkpoint # Of the same network, whoever saved it
 )->None:
     "Give the body of a network the weights of a checkpoint; raises `InputError` where they do not fit"
-    reading, body = body_reading(checkpoint, learn.network, learn.model), learn.model[0]
-    state, loaded, unfit = body.state_dict(), {}, []
-    for name, expected in state.items():
-        tensor = reading.tensors.get(name)
-        # older checkpoints do not count batches
-        if tensor is None and name.endswith("num_batches_tracked"): tensor = expected
-        if tensor is not None: tensor = _as_colour(tensor, expected)
-        if tensor is None: unfit.append(f"{name} is missing")
-        elif tensor.shape != expected.shape:
-            unfit.append(f"{name} is {list(tensor.shape)}, not {list(expected.shape)}")
-        else: loaded[name] = tensor.to(expected.dtype)
-    # what lies beside a network is no harm; what lies within makes it another one
+    reading, state = body_reading(checkpoint, learn.network, learn.model), learn.model[0].state_dict()
+    # older checkpoints do not count batches
+    counts = {name: count for name, count in state.items() if name.endswith("num_batches_tracked")}
+    tensors = counts | {name: _as_colour(tensor, state.get(name)) for name, tensor in reading.tensors.items()}
+    unfit = [_misfit(name, tensors.get(name), expected) for name, expected in state.items()]
+    # what lies within a network makes it another one; what lies beside it is left out
     within = [name for name in reading.strangers if name.startswith(reading.prefix) and not _is_of_head(name)]
-    unfit += [f"{name} does not belong" for name in within]
+    unfit = [*filter(None, unfit), *(f"{name} does not belong" for name in within)]
     if unfit: raise InputError(_unfit_in_words(checkpoint, learn.network, unfit))
-    body.load_state_dict(loaded)
+    beside = [name for name in reading.strangers if not name.startswith(reading.prefix)]
+    if beside: warnings.warn(f"of {checkpoint.file}, {len(beside)} tensors beside the network are not used: "
+                             f"{', '.join(beside[:3])}{' …' if len(beside) > 3 else ''}", stacklevel=2)
+    learn.model[0].load_state_dict({name: tensors[name].to(expected.dtype) for name, expected in state.items()})
 
 # %% ../../nbs/23_networks.checkpoints.ipynb #af00000e
+def _misfit(
+    name:str, # In fastai's body
+    tensor:torch.Tensor|None, # Of a file
+    expected:torch.Tensor # In its place
+)->str|None: # None where it fits
+    "Why a tensor cannot take its place"
+    if tensor is None: return f"{name} is missing"
+    if tensor.shape != expected.shape: return f"{name} is {list(tensor.shape)}, not {list(expected.shape)}"
+    if tensor.is_floating_point() == expected.is_floating_point(): return None
+    return f"{name} is {tensor.dtype}, not real numbers: save a network before it is quantised"
+
 def _as_colour(
     tensor:torch.Tensor, # Of a file
-    expected:torch.Tensor # In its place
+    expected:torch.Tensor|None # In its place, where there is one
 )->torch.Tensor:
     "A first layer for gray images, spread over three equal channels so that it sees the same"
-    is_gray = tensor.ndim == 4 and tensor.shape[1] == 1 and expected.shape[1] == 3
-    return tensor.expand(-1, 3, -1, -1)/3 if is_gray else tensor
+    if expected is None or tensor.shape[1:2] != (1,) or expected.shape[1:2] != (3,): return tensor
+    return tensor.expand(-1, 3, -1, -1)/3
 
 def _is_of_head(
     name:str # In a file

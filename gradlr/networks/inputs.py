@@ -15,12 +15,19 @@ from ..images.loaders import Inputs
 def inputs_of_config(
     config:dict # timm's `pretrained_cfg`, as a dictionary
 )->Inputs:
-    "What timm says of a network's weights"
+    "What timm says of a network's weights; raises `InputError` for what cannot be read"
+    usual = Inputs()
     interpolation = "bicubic" if config.get("interpolation") == "bicubic" else "bilinear"
-    mean, std = (tuple(map(float, config[name])) for name in ("mean", "std"))
+    try:
+        mean, std = (tuple(map(float, config.get(name, getattr(usual, name)))) for name in ("mean", "std"))
+        size = int(config.get("input_size", [usual.size])[-1])
+    except (TypeError, ValueError, IndexError, KeyError) as e:
+        raise InputError(f"mean, std or input_size of a card cannot be read: {e}") from e
     # one channel is shown as three equal ones
-    if len(mean) == 1: mean, std = 3*mean, 3*std
-    return Inputs(mean, std, interpolation, int(config["input_size"][-1]))
+    if len(mean) == len(std) == 1: mean, std = 3*mean, 3*std
+    if len(mean) != 3 or len(std) != 3:
+        raise InputError(f"a card tells a mean of {len(mean)} channels: 1 or 3 can be shown")
+    return Inputs(mean, std, interpolation, size)
 
 # %% ../../nbs/22_networks.inputs.ipynb #ae00000f
 def card_of(

@@ -64,7 +64,8 @@ def _named_groups(
         group = group or ("stem" if in_stem else name.split(".")[0])
         groups.setdefault(group, []).append(parameter)
     first = next(iter(groups), "stem")
-    return _merged({first: []} | groups | {first: tokens + groups.get(first, [])})
+    groups[first] = tokens + groups.get(first, [])
+    return _merged(groups)
 
 # %% ../../nbs/21_networks.layers.ipynb #2ec5c0fd
 def _merged(

@@ -44,8 +44,8 @@ def rates_in(
     model:nn.Module # That it trains
 )->pd.DataFrame: # A row a layer with weights, input first: kind, weights, lr (0 where it does not learn)
     "Which rate an optimiser gives to each layer"
-    is_fastai = hasattr(optimizer, "param_lists")
-    groups = zip(optimizer.param_lists, optimizer.hypers) if is_fastai else ((g["params"], g) for g in optimizer.param_groups)
+    if hasattr(optimizer, "param_lists"): groups = zip(optimizer.param_lists, optimizer.hypers)
+    else: groups = ((group["params"], group) for group in optimizer.param_groups)
     lrs = {id(p): hyper["lr"]*p.requires_grad for members, hyper in groups for p in members}
     rows = {}
     for name, module in model.named_modules():

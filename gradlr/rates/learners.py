@@ -34,7 +34,7 @@ from ..images.loaders import Inputs, dataloaders, with_inputs
 from ..images.sets import ImageSet
 from ..machine import device_name, random_states
 from ..networks.architectures import architecture
-from ..networks.checkpoints import Checkpoint, load_body
+from ..networks.checkpoints import load_body
 from ..networks.inputs import inputs_of
 from ..networks.layers import GrainSplitter, layer_groups
 from ..networks.sources import Source, checkpoint_of, find_source
@@ -111,7 +111,8 @@ def source_learner(
 # %% ../../nbs/36_rates.learners.ipynb #615ef0c2
 def target_learner(
     dls:DataLoaders, # Loaders of the target sample
-    source:Learner|str|Path|None=None, # A learner, a source as `find_source` reads it, or None for random weights
+    # a learner, a source as `find_source` reads it, or None for random weights
+    source:Source|Learner|str|Path|None=None,
     network:str|None=None, # A name in `NETWORKS`, or `timm/NAME`; None is the source's own, or ResNet34
     sha256:str|None=None, # What the checkpoint's hash has to be; None checks nothing
     optimizer:str="adamw", # A name in `OPTIMIZERS`
@@ -119,25 +120,25 @@ def target_learner(
 )->Learner:
     "A network with the body of a source and a new head, all of it trainable"
     if source is None: return source_learner(dls, network or "resnet34", optimizer, precision)
-    found = as_source(source, network)
+    found = as_source(source, network, sha256)
     if network and found.network != network:
         raise InputError(f"{found.name!r} is a {found.network}, where a {network} is wanted: take one of them for both")
-    is_learner = isinstance(source, Learner)
-    weights = Checkpoint(found.name, source.model.state_dict(), {}) if is_learner else checkpoint_of(found, sha256)
     learn = _learner(dls, found.network, found.inputs, optimizer, precision)
-    load_body(learn, weights)
+    load_body(learn, checkpoint_of(found))
     return learn
 
 def as_source(
-    source:Learner|str|Path, # A fastai vision learner, or a source as `find_source` reads it
-    network:str|None=None # Of one that does not tell it itself
+    source:Source|Learner|str|Path, # A fastai vision learner, or a source as `find_source` reads it
+    network:str|None=None, # Of one that does not tell it itself
+    sha256:str|None=None # What the hash of a file has to be; None checks nothing
 )->Source:
     "Which network a source is, and what it expects; raises `InputError` for one that there is not"
-    if not isinstance(source, Learner): return find_source(source, network)
+    if isinstance(source, Source): return source
+    if not isinstance(source, Learner): return find_source(source, network, sha256)
     network = getattr(source, "network", network)
     if network is None: raise InputError("which network is the learner's? Give its name as `network`")
     inputs = replace(getattr(source, "inputs", None) or inputs_of(network), size=_size_of(source))
-    return Source("a learner", network, inputs)
+    return Source("a learner", network, inputs, source.model.state_dict)
 
 def _size_of(
     learn:Learner # Any

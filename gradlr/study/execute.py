@@ -165,10 +165,10 @@ def _ready_made(
         if source in ready or not is_checkpoint(source): continue
         parts = drawn_parts(folder.path, data[experiment.target][0]["fingerprint"])[:2]
         dls = dataloaders(*parts, size=study.size, batch_size=study.batch_size)
-        learn = target_learner(dls, source, study.network)
-        file = Path(find_source(source, study.network).name).expanduser()
-        body = hashlib.sha256(weights_bytes(learn.model[0])).hexdigest()
-        ready[source] = Weights(str(file), file_hash(file)) if file.is_file() else Weights("", body)
+        found = find_source(source, study.network)
+        learn = target_learner(dls, found, study.network)
+        if Path(found.name).is_file(): ready[source] = Weights(found.name, file_hash(Path(found.name)))
+        else: ready[source] = Weights("", hashlib.sha256(weights_bytes(learn.model[0])).hexdigest())
     return ready
 
 # %% ../../nbs/69_study.execute.ipynb #ea22

@@ -16,7 +16,7 @@ from ..rates.strategies import STRATEGIES
 from .settings import Experiment, Study, is_checkpoint
 
 # %% ../../nbs/62_study.plan.ipynb #c0dbeeb1
-RECIPE = 2 # Raised whenever the same settings would train differently
+RECIPE = 3 # Raised whenever the same settings would train differently
 
 @dataclass(frozen=True)
 class Run:

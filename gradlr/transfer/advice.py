@@ -79,7 +79,7 @@ def rank_sources(
     sources:dict[str,Learner|str|Path], # By name: a learner, or whatever `find_source` reads
     target:ImageSet, # Training images of the target
     network:str|None=None, # Of the sources that do not tell their own: a name in `NETWORKS`, or `timm/NAME`
-    size:int|None=None, # Side in pixels to resize images to; None is what each source was trained at, at most 4 times theirs
+    size:int|None=None, # Side in pixels of the images; None is that of each source's training, at most 4 times theirs
     per_class:int=PER_CLASS, # Images of each class to look at, or all there are; of many classes fewer, 400 in all
     halves:int=40 # Random halves of the images, for the spread
 )->pd.DataFrame: # A row a source, best first: network, size, score, spread (over halves), first (share of halves)
@@ -92,8 +92,8 @@ def rank_sources(
     sizes = {name: size or min(source.inputs.size, most) for name, source in found.items()}
     labels, guess = images.labels.numpy(), PREDICTORS[EVIDENCE["sources"]["predictor"]].guess
     features = {}
-    for name, source in tqdm(sources.items(), desc="looking through sources", delay=2, leave=False):
-        features[name] = _features(name, source, found[name], images, sizes[name])
+    for name, source in tqdm(found.items(), desc="looking through sources", delay=2, leave=False):
+        features[name] = _features(name, source, images, sizes[name])
     scores = {name: guess(Seen(seen, labels)) for name, seen in features.items()}
     of_halves = []
     for draw in tqdm(range(halves), desc="halves of the images", delay=2, leave=False):
@@ -109,16 +109,15 @@ def rank_sources(
 # %% ../../nbs/84_transfer.advice.ipynb #9cef4359
 def _features(
     name:str, # What a message calls the source
-    source:Learner|str|Path, # As in `rank_sources`
-    found:Source, # What it is
+    source:Source, # As it was found
     images:ImageSet, # To be looked at
     size:int # Side in pixels
 )->np.ndarray: # images × channels
     "What one source sees; raises `InputError` that names it where it cannot see"
     dls = dataloaders(images, images, size, min(64, len(images)))
-    try: features = see(target_learner(dls, source, found.network), images, size=size, has_head=False).features
+    try: features = see(target_learner(dls, source), images, size=size, has_head=False).features
     except (RuntimeError, AssertionError, ValueError) as e:
-        raise InputError(f"{name}, as {found.network} at {size} px: {e}") from e
+        raise InputError(f"{name}, as {source.network} at {size} px: {e}") from e
     if not np.isfinite(features).all():
         raise InputError(f"{name}: its features are not finite, so its weights are damaged, or diverged in training")
     return features
@@ -217,7 +216,7 @@ def advise(
     target:str|Path|ImageSet, # A folder of class folders, an archive of one, a name in `SAMPLES`, or images
     sources:dict[str,Learner|str|Path], # By name: a learner, or whatever `find_source` reads
     network:str|None=None, # Of the sources that do not tell their own: a name in `NETWORKS`, or `timm/NAME`
-    size:int|None=None, # Side in pixels to resize images to; None is what each source was trained at, at most 4 times theirs
+    size:int|None=None, # Side in pixels of the images; None is that of each source's training, at most 4 times theirs
     folder:str|Path|None=None # Where downloaded data live; None asks `GRADLR_DATA`, then the user's cache folder
 )->Advice:
     "Say which source to start from and how fast each layer should learn; raises `InputError` for what cannot be used"
