@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 from fastai.vision.learner import model_meta
-from torch import nn
 
 from ..errors import InputError, one_of
 from ..images.loaders import Inputs
