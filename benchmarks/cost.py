@@ -1,4 +1,4 @@
-"What a study costs that runs until it can tell, beside its full grid at the ceiling of repeats, and how often each errs"
+"What a study costs that runs until it can tell, beside its full grid at the ceiling, and how often each errs"
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -18,7 +18,7 @@ from gradlr.study.questions import comparisons, decisions, margin_of, wanted
 from gradlr.study.results import outcomes
 from gradlr.study.settings import PRESETS, Experiment, Question, Study
 
-STUDIES, BOUND, RECORDS = 60, 0.2, Path("data/results/cost")
+STUDIES, BOUND, RECORDS = 200, 0.2, Path("data/results/cost")
 # in per cent of a loss: how far ways are apart, and what a training's luck adds; a pilot's spread is 2 to 8
 EFFECTS, NOISES = (0, 2, 5, 10, 30), (0.02, 0.05, 0.1)
 ASKED = (("uniform", "scratch"), ("gradual", "uniform"), ("uniform", "frozen"))
@@ -91,16 +91,19 @@ def simulate()->None:
     for name in ("until it can tell", "full grid"):
         false, decided = table[f"{name}: false"], table[f"{name}: decided"]
         low, high = wilson(float(false.mean()), STUDIES)
-        print(f"{name:18} {100*false.mean():.0f} % of the studies with a false answer ({100*low:.0f} to {100*high:.0f}), "
+        print(f"{name:18} {100*false.mean():.0f} % of the studies with a false answer "
+              f"({100*low:.0f} to {100*high:.0f}), "
               f"{100*decided.sum()/(STUDIES*len(ASKED)):.0f} % of the questions decided")
 
+
 def replay()->None:
-    "The demo's study, each of whose cells was trained in every repeat"
+    "One experiment of the demo, each of whose cells was trained in every repeat: `gradlr study run` its study.toml"
     folder = StudyFolder(RECORDS)
     full, records = folder.study(), outcomes(folder.records())
     study = replace(PRESETS["demo"], name=full.name, experiments=full.experiments, ceiling=full.repeats)
     share, until, whole = both(study, partial(taken, records))
-    print(f"replay of {(records['kind'] == 'target').sum()} trainings: {share:.3f} of the full grid's run-seconds")
+    print(f"replay of {(records['kind'] == 'target').sum()} trainings of the demo's digits, ceiling {study.ceiling}: "
+          f"{share:.3f} of the full grid's run-seconds")
     for question in study.questions:
         print(f"{question} {until[question].capitalize()}. Full grid: {whole[question]}")
 

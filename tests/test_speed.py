@@ -72,11 +72,10 @@ def test_bfloat16_ends_within_the_spread_over_seeds():
             set_seed(seed)
             dls = dataloaders(*load_sample(SAMPLES["digits02"]), 16, BATCH, device="cpu")
             learn = source_learner(dls, "resnet18", precision=precision)
-            with learn.no_bar(), learn.no_logging(): learn.fit_gradual(3, 3e-3, 0.75)
+            with learn.no_bar(), learn.no_logging(): learn.fit_gradual(4, 3e-3, 0.75)
             found.append([float(value) for value in learn.validate()])
     for k in (0, 1):
         plain, fast = ([end[k] for end in ends[precision]] for precision in ("float32", "bfloat16"))
         mean, half, n = interval([one - other for one, other in zip(plain, fast, strict=True)])
         assert n == 5 and abs(mean) <= 2*half, (plain, fast)
-    # both learnt, of four classes; how bfloat16 rounds depends on the processor, .795 on one without it
-    assert sum(plain)/5 > 0.7 and sum(fast)/5 > 0.7
+    assert sum(plain)/5 > 0.8 and sum(fast)/5 > 0.8                             # both learnt
