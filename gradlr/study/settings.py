@@ -211,9 +211,9 @@ PRESETS = dict(
                 batch_norm=("learning", "still"), size=64, epochs=6, batch_size=32, source_epochs=6, precision="auto",
                 questions=_QUESTIONS,
                 samples={"emnist01": replace(SAMPLES["emnist01"], train=600, valid=150, part="test"),
-                         "emnist02": replace(SAMPLES["emnist02"], train=100, valid=100, test=200, part="test"),
+                         "emnist02": replace(SAMPLES["emnist02"], train=80, valid=80, test=200, part="test"),
                          "cifar01": replace(SAMPLES["cifar01"], train=600, valid=150),
-                         "cifar02": replace(SAMPLES["cifar02"], train=100, valid=100, test=200)}),
+                         "cifar02": replace(SAMPLES["cifar02"], train=80, valid=80, test=200)}),
     thesis=Study("thesis", THESIS, head_lrs=(1e-3, 1e-4), repeats=5, weights=(1., 0.75, 0.5, 0.3, 0.25), epochs=10,
                  precision="bfloat16"))
 
