@@ -18,7 +18,7 @@ from gradlr.study.questions import comparisons, decisions, margin_of, wanted
 from gradlr.study.results import outcomes
 from gradlr.study.settings import PRESETS, Experiment, Question, Study
 
-STUDIES, BOUND, RECORDS = 200, 0.2, Path("data/results/cost")
+STUDIES, BOUND, RECORDS = 200, 0.2, Path("data/results/speed/cost")
 # in per cent of a loss: how far ways are apart, and what a training's luck adds; a pilot's spread is 2 to 8
 EFFECTS, NOISES = (0, 2, 5, 10, 30), (0.02, 0.05, 0.1)
 ASKED = (("uniform", "scratch"), ("gradual", "uniform"), ("uniform", "frozen"))
