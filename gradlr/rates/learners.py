@@ -37,7 +37,7 @@ from ..networks.architectures import architecture
 from ..networks.checkpoints import load_body
 from ..networks.inputs import inputs_of
 from ..networks.layers import GrainSplitter, layer_groups
-from ..networks.sources import Source, checkpoint_of, find_source
+from ..networks.sources import Source, check_network, checkpoint_of, find_source
 from .finder import undisturbed
 from .optimizers import OPTIMIZERS, PRECISIONS
 from .schedules import SCHEDULES, gradual_lrs
@@ -121,8 +121,7 @@ def target_learner(
     "A network with the body of a source and a new head, all of it trainable"
     if source is None: return source_learner(dls, network or "resnet34", optimizer, precision)
     found = as_source(source, network, sha256)
-    if network and found.network != network:
-        raise InputError(f"{found.name!r} is a {found.network}, where a {network} is wanted: take one of them for both")
+    if network: check_network(found, network)
     learn = _learner(dls, found.network, found.inputs, optimizer, precision)
     load_body(learn, checkpoint_of(found))
     return learn

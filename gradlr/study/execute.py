@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from torch import nn
 from tqdm.auto import tqdm
 
 from ..errors import InputError
@@ -25,8 +26,9 @@ from ..images.loaders import dataloaders
 from ..images.sets import ImageSet, save_images
 from ..machine import surroundings, visible_gpus, worker_count
 from ..networks.checkpoints import weights_bytes
+from ..networks.inputs import check_size
 from ..networks.layers import layer_groups, without_weights
-from ..networks.sources import find_source
+from ..networks.sources import check_network, find_source
 from ..rates.learners import fastest_precision, target_learner
 from ..engines import STARTS, finished, make_engine
 from .folder import StudyFolder, Weights
@@ -42,11 +44,23 @@ from .worker import SAMPLE_PARTS, drawn_parts, perform
 def problems_of_network(
     study:Study # To be checked
 )->Iterator[str]: # Messages
-    "What is wrong with a study's network: there is none of that name, or it has too few layer groups to copy"
+    "What is wrong with a study's network: its name, its size, its groups, or a source that is none of its kind"
     try: model = without_weights(study.network)
     except InputError as e:
         yield f"network: {e}"
         return
+    try: check_size(study.network, study.size)
+    except InputError as e: yield f"size: {e}"
+    yield from _problems_of_depths(study, model)
+    for source in dict.fromkeys(e.source for e in study.experiments if is_checkpoint(e.source)):
+        try: check_network(find_source(source, study.network), study.network)
+        except InputError as e: yield f"source: {e}"
+
+def _problems_of_depths(
+    study:Study, # To be checked
+    model:nn.Module # Its network, without weights
+)->Iterator[str]: # Messages
+    "Has the network too few layer groups to copy?"
     for grain in study.grains if study.depths else ():
         # fastai's own groups are known with a learner only
         if grain == "fastai": continue

@@ -22,6 +22,7 @@ from ..errors import InputError
 from ..images.drawing import training_images
 from ..images.loaders import dataloaders
 from ..images.sets import ImageSet
+from ..networks.inputs import check_size
 from ..networks.sources import Source
 from ..rates.finder import find_lrs
 from ..rates.learners import as_source, set_grain, target_learner
@@ -90,6 +91,7 @@ def rank_sources(
     # four times what the images have shows nothing more, and takes a minute
     most = 4*max(images.images.shape[-2:])
     sizes = {name: size or min(source.inputs.size, most) for name, source in found.items()}
+    for name, source in found.items(): check_size(source.network, sizes[name])
     labels, guess = images.labels.numpy(), PREDICTORS[EVIDENCE["sources"]["predictor"]].guess
     features = {}
     for name, source in tqdm(found.items(), desc="looking through sources", delay=2, leave=False):
@@ -115,9 +117,7 @@ def _features(
 )->np.ndarray: # images × channels
     "What one source sees; raises `InputError` that names it where it cannot see"
     dls = dataloaders(images, images, size, min(64, len(images)))
-    try: features = see(target_learner(dls, source), images, size=size, has_head=False).features
-    except (RuntimeError, AssertionError, ValueError) as e:
-        raise InputError(f"{name}, as {source.network} at {size} px: {e}") from e
+    features = see(target_learner(dls, source), images, size=size, has_head=False).features
     if not np.isfinite(features).all():
         raise InputError(f"{name}: its features are not finite, so its weights are damaged, or diverged in training")
     return features
