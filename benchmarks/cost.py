@@ -95,14 +95,13 @@ def simulate()->None:
               f"({100*low:.0f} to {100*high:.0f}), "
               f"{100*decided.sum()/(STUDIES*len(ASKED)):.0f} % of the questions decided")
 
-
 def replay()->None:
-    "One experiment of the demo, each of whose cells was trained in every repeat: `gradlr study run` its study.toml"
+    "One experiment on digits, each of whose cells was trained in every repeat: `gradlr study run` its study.toml"
     folder = StudyFolder(RECORDS)
     full, records = folder.study(), outcomes(folder.records())
-    study = replace(PRESETS["demo"], name=full.name, experiments=full.experiments, ceiling=full.repeats)
+    study = replace(full, head_lrs="fair", repeats="until decided")
     share, until, whole = both(study, partial(taken, records))
-    print(f"replay of {(records['kind'] == 'target').sum()} trainings of the demo's digits, ceiling {study.ceiling}: "
+    print(f"replay of {(records['kind'] == 'target').sum()} trainings on digits, ceiling {study.ceiling}: "
           f"{share:.3f} of the full grid's run-seconds")
     for question in study.questions:
         print(f"{question} {until[question].capitalize()}. Full grid: {whole[question]}")

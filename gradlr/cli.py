@@ -85,7 +85,7 @@ def arguments_of(
 # %% ../nbs/93_cli.ipynb #3cfcb9c0
 EXAMPLES = """\
 start here:
-  gradlr study run demo                       four experiments on embedded images, a few minutes on two cores
+  gradlr study run demo                       a study on embedded images, three minutes on two cores
   gradlr study show demo > mine.toml          a study as a file, to copy and change
   gradlr study check mine.toml                will it run? every image is decoded, the disk measured
   gradlr study run mine.toml --out out/mine   run it; the same command again continues it

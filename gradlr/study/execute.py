@@ -52,7 +52,7 @@ def problems_of_network(
     try: check_size(study.network, study.size)
     except InputError as e: yield f"size: {e}"
     yield from _problems_of_depths(study, model)
-    for source in dict.fromkeys(e.source for e in study.experiments if is_checkpoint(e.source)):
+    for source in sorted({e.source for e in study.experiments if is_checkpoint(e.source)}):
         try: check_network(find_source(source, study.network), study.network)
         except InputError as e: yield f"source: {e}"
 
@@ -174,10 +174,9 @@ def _ready_made(
 )->dict[str,Weights]: # By name of the source
     "The sources that need no training; raises `InputError` for one that is not there or does not fit"
     ready = {}
-    for experiment in study.experiments:
-        source = experiment.source
-        if source in ready or not is_checkpoint(source): continue
-        parts = drawn_parts(folder.path, data[experiment.target][0]["fingerprint"])[:2]
+    targets = {e.source: e.target for e in study.experiments if is_checkpoint(e.source)}
+    for source, target in targets.items():
+        parts = drawn_parts(folder.path, data[target][0]["fingerprint"])[:2]
         dls = dataloaders(*parts, size=study.size, batch_size=study.batch_size)
         found = find_source(source, study.network)
         learn = target_learner(dls, found, study.network)
@@ -303,9 +302,8 @@ def execute(
     check_study(study)
     if wrong := list(problems_of_network(study)): raise InputError("\n".join(wrong))
     # workers, and those of a cluster, may have another current folder
-    folder, gpus = StudyFolder(Path(folder).absolute()), visible_gpus()
-    slots, preload = worker_count(jobs), [perform.__module__]
-    with folder.held(), closing(make_engine(engine, slots, address, preload, gpus)) as workers:
+    folder, slots = StudyFolder(Path(folder).absolute()), worker_count(jobs)
+    with folder.held(), closing(make_engine(engine, slots, address, [perform.__module__], visible_gpus())) as workers:
         ready = prepared(study, folder, data, extend)
         with tqdm(desc=study.name, unit="image", unit_scale=True, smoothing=0.05) as bar:
             while True:

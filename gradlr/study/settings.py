@@ -200,13 +200,12 @@ THESIS = tuple(replace(e, head_lrs=THESIS_LRS[e.source, e.target]) for e in _fou
 _QUESTIONS = Question("transfer", "scratch"), Question("gradual", "uniform"), Question("uniform", "frozen")
 
 PRESETS = dict(
-    demo=Study("demo", _four("digits", "photos")[::3], repeats="until decided", ceiling=12,
-               strategies=("scratch", "gradual", "frozen"), weights=(1., 0.2), network="timm/test_resnet", size=32,
-               epochs=12, evaluate=(3, 6, 9), batch_size=16, source_lr=3e-3, finder_steps=30,
-               precision="auto",
+    demo=Study("demo", tuple(Experiment(source, "digits02") for source in ("digits01", "photos01")),
+               repeats="until decided", ceiling=12, strategies=("scratch", "gradual", "frozen"), weights=(1., 0.2),
+               network="timm/test_resnet", size=32, epochs=7, evaluate=(4,), batch_size=16, source_lr=3e-3,
+               source_epochs=5, finder_steps=30, precision="auto",
                questions=tuple(replace(question, outcome="log_loss") for question in _QUESTIONS),
-               samples={"digits02": replace(SAMPLES["digits02"], train=15, test=100),
-                        "photos02": replace(SAMPLES["photos02"], train=15, test=50)}),
+               samples={"digits02": replace(SAMPLES["digits02"], train=25, valid=50, test=100)}),
     small=Study("small", _four("emnist", "cifar"), repeats="until decided", strategies=("scratch", "gradual", "frozen"),
                 batch_norm=("learning", "still"), size=64, epochs=6, batch_size=32, source_epochs=6, precision="auto",
                 questions=_QUESTIONS,
