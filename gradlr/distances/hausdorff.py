@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..arrays import plain_tensor, real_array
 from ..errors import InputError, one_of
 
 # %% ../../nbs/41_distances.hausdorff.ipynb #76486e81
@@ -41,7 +42,8 @@ def _nearest_between(
     if len(widths) > 1:
         raise InputError(f"the sets have {' and '.join(map(str, widths))} dimensions: they need the same")
     dtype = reduce(torch.promote_types, [points.dtype for points in sets])
-    centre = next(iter(targets.values())).to(dtype).mean(0)
+    # Of the targets, whatever their order; in float64, since a sum of many loses digits
+    centre = torch.stack([points.mean(0, dtype=torch.float64) for points in targets.values()]).mean(0).to(dtype)
     # The targets first: the centre is theirs, so what is wrong with it is told by their name
     targets = [_ready(name, points, centre, is_first=False) for name, points in targets.items()]
     sources = [_ready(name, points, centre, is_first=True) for name, points in sources.items()]
@@ -55,7 +57,8 @@ def _as_points(
     name:str # What the message calls it
 )->torch.Tensor: # float32 or float64
     "A set of points; raises `InputError` where it is not one"
-    points = torch.as_tensor(np.ascontiguousarray(points) if isinstance(points, np.ndarray) else points)
+    if isinstance(points, torch.Tensor): points = plain_tensor(points, name)
+    else: points = torch.from_numpy(np.require(real_array(points, name), requirements="CW"))
     if points.ndim != 2 or not points.shape[1]:
         raise InputError(f"{name} must be points × dimensions, got shape {tuple(points.shape)}")
     if not len(points): raise InputError(f"{name} is empty: a distance to nothing is not defined")
@@ -67,8 +70,8 @@ def _as_points(
 @dataclass(frozen=True, eq=False)
 class _Ready:
     "Points made ready for products"
-    points:torch.Tensor # Points × dimensions, about a centre near them: smaller numbers lose fewer digits
-    squares:torch.Tensor # Squared length of each
+    points:torch.Tensor # Points × dimensions, as they are given
+    squares:torch.Tensor # Squared length of each about a centre: smaller numbers lose fewer digits
     factor:torch.Tensor # Points × (dimensions + 2): products of a first factor with a second are squared distances
 
 # %% ../../nbs/41_distances.hausdorff.ipynb #131e8838
@@ -79,7 +82,8 @@ def _ready(
     is_first:bool # Is this the first factor of the products, or the second?
 )->_Ready:
     "Points about a centre; raises `InputError` where squared lengths are not finite"
-    about = points.to(centre) - centre
+    points = points.to(centre)
+    about = points - centre
     squares = torch.linalg.vector_norm(about, dim=1).square()
     if not torch.isfinite(squares.sum()):
         bad = (~torch.isfinite(points).all(1)).nonzero()
@@ -89,7 +93,7 @@ def _ready(
         raise InputError(f"the points of {name} are so far apart that their squares overflow: scale them down")
     lengths, ones = squares[:,None], torch.ones_like(squares)[:,None]
     columns = [-2*about, lengths, ones] if is_first else [about, ones, lengths]
-    return _Ready(about, squares, torch.cat(columns, dim=1))
+    return _Ready(points, squares, torch.cat(columns, dim=1))
 
 # %% ../../nbs/41_distances.hausdorff.ipynb #b2a44fe2
 def _nearest_of_pair(
@@ -116,12 +120,14 @@ def _refined(
     block:int # Points at a time
 )->torch.Tensor: # Distances
     "Distances, computed anew from differences where the product has lost digits"
-    lost = nearest < 1e5*torch.finfo(nearest.dtype).eps*(a.squares + b.squares.max())
+    lost = nearest <= 1e5*torch.finfo(nearest.dtype).eps*(a.squares + b.squares.max())
     distances = nearest.clamp(min=0).sqrt()
     for index in lost.nonzero()[:,0].split(block):
-        by_differences = [torch.cdist(a.points[index], part, compute_mode="donot_use_mm_for_euclid_dist")
+        # In float64, where squares of small numbers do not vanish
+        here = a.points[index].double()
+        by_differences = [torch.cdist(here, part.double(), compute_mode="donot_use_mm_for_euclid_dist")
                           for part in b.points.split(block)]
-        distances[index] = torch.stack([found.amin(1) for found in by_differences]).amin(0)
+        distances[index] = torch.stack([found.amin(1) for found in by_differences]).amin(0).to(distances)
     return distances
 
 # %% ../../nbs/41_distances.hausdorff.ipynb #01806cd2
