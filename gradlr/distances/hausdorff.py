@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..arrays import plain_tensor, real_array
+from ..arrays import real_tensor
 from ..errors import InputError, one_of
 
 # %% ../../nbs/41_distances.hausdorff.ipynb #76486e81
@@ -57,13 +57,10 @@ def _as_points(
     name:str # What the message calls it
 )->torch.Tensor: # float32 or float64
     "A set of points; raises `InputError` where it is not one"
-    if isinstance(points, torch.Tensor): points = plain_tensor(points, name)
-    else: points = torch.from_numpy(np.require(real_array(points, name), requirements="CW"))
+    points = real_tensor(points, name)
     if points.ndim != 2 or not points.shape[1]:
         raise InputError(f"{name} must be points × dimensions, got shape {tuple(points.shape)}")
     if not len(points): raise InputError(f"{name} is empty: a distance to nothing is not defined")
-    if not points.is_floating_point(): points = points.double()
-    if points.dtype not in (torch.float32, torch.float64): points = points.float()
     return points
 
 # %% ../../nbs/41_distances.hausdorff.ipynb #62d230b6
