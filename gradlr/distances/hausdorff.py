@@ -15,6 +15,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import torch
+from tqdm.auto import tqdm
 
 from ..arrays import real_tensor
 from ..errors import InputError, one_of
@@ -159,8 +160,8 @@ def hausdorff_matrix(
     "Hausdorff distances of all pairs of sets, in any of the 24 forms; quicker than one pair at a time"
     of_points = POINT_RULES[one_of(rule, POINT_RULES, "point rule")]
     joined = COMBINATIONS[one_of(combine, COMBINATIONS, "combination")]
-    distances = [joined(float(of_points(there)), float(of_points(back)), len(there), len(back))
-                 for there, back in _nearest_between(sources, targets, block)]
+    pairs = tqdm(_nearest_between(sources, targets, block), "pairs of sets", len(sources)*len(targets), delay=2, leave=False)
+    distances = [joined(float(of_points(there)), float(of_points(back)), len(there), len(back)) for there, back in pairs]
     return pd.DataFrame(np.reshape(distances, (len(sources), len(targets))), index=list(sources), columns=list(targets))
 
 # %% ../../nbs/41_distances.hausdorff.ipynb #b6c0c73d
