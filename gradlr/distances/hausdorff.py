@@ -36,6 +36,8 @@ def _nearest_between(
     block:int # Points of each set at a time: memory is block × block numbers
 )->Iterator[tuple[torch.Tensor,torch.Tensor]]: # For each source, for each target, what `nearest_distances` returns
     "Nearest distances of every pair of sets; each set is made ready once, and one piece of memory serves all products"
+    if not sources or not targets: raise InputError("no sets to measure: name at least one source and one target")
+    if block < 1: raise InputError(f"block must be at least 1 point, got {block}")
     sources = {name: _as_points(points, name) for name, points in sources.items()}
     targets = {name: _as_points(points, name) for name, points in targets.items()}
     sets = [*sources.values(), *targets.values()]

@@ -23,6 +23,7 @@ def agreement(
     seed:int=0 # Of both
 )->pd.DataFrame: # A row for within and overall: n targets; tau and pearson, each with _low, _high and _p
     "How well scores order gains: weighted Kendall's τ (Vigna 2015, arXiv:1404.3325) and Pearson's r, with intervals"
+    if repeats < 1: raise InputError(f"repeats must be at least 1, got {repeats}")
     _check_names(scores, gains)
     scores = _values(scores.loc[gains.index, gains.columns], "score")
     gains, rng = _values(gains, "gain"), np.random.default_rng(seed)
