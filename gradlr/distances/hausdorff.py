@@ -209,7 +209,9 @@ def hausdorff_matrix(
     "Hausdorff distances of all pairs of sets, in any of the 24 forms; quicker than one pair at a time"
     of_points = POINT_RULES[one_of(rule, POINT_RULES, "point rule")]
     joined = COMBINATIONS[one_of(combine, COMBINATIONS, "combination")]
-    pairs = tqdm(_nearest_between(sources, targets, block), "pairs of sets", len(sources)*len(targets), delay=2, leave=False)
+    n = len(sources)*len(targets)
+    # a bar takes as long as a small pair, also where it is not shown
+    pairs = tqdm(_nearest_between(sources, targets, block), "pairs of sets", n, delay=2, leave=False, disable=n < 20)
     distances = [joined(float(of_points(there)), float(of_points(back)), len(there), len(back)) for there, back in pairs]
     return pd.DataFrame(np.reshape(distances, (len(sources), len(targets))), index=list(sources), columns=list(targets))
 
