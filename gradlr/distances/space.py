@@ -125,7 +125,8 @@ def fit_pca(
     products = _products(features, mean, by_images)
     total = float(products.diagonal().sum(dtype=torch.float64))/max(n - 1, 1)
     if not total > 0: raise InputError("the images are all the same: components of no variance are not defined")
-    if not np.isfinite(total): raise InputError("the images are so far apart that their squares overflow: scale them down")
+    if not np.isfinite(total):
+        raise InputError("the images are so far apart that their squares overflow: scale them down")
     values, vectors = _largest(products, min(n - 1, width) if n_components < 1 else int(n_components))
     variances = values/(n - 1)
     if n_components < 1:
