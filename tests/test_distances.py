@@ -23,6 +23,8 @@ from gradlr.distances.hausdorff import (
     POINT_RULES,
     directed_hausdorff,
     hausdorff,
+    hausdorff_matrix,
+    modified_hausdorff,
     nearest_distances,
     variants,
 )
@@ -176,6 +178,45 @@ def test_one_cloud_is_nearer_than_two(seed, dimensions, dtype):
     one, again, other = (generator.standard_normal((100, dimensions)).astype(dtype) for _ in range(3))
     far = other + dtype(20)
     for form in VARIANTS: assert hausdorff(one, again, *form) < 0.5*hausdorff(one, far, *form)
+
+FORMS = st.sampled_from(VARIANTS)
+BOXES = (np.asarray, torch.from_numpy, np.asfortranarray, np.ndarray.tolist, pd.DataFrame,
+         lambda x: torch.from_numpy(x.copy()).requires_grad_(), lambda x: x.astype(x.dtype.newbyteorder()))
+
+@given(pairs(), FORMS, st.sampled_from(BOXES), st.sampled_from(BOXES))
+def test_the_container_changes_nothing(sets, form, one, other):
+    a, b = sets
+    assert hausdorff(one(a), other(b), *form) == pytest.approx(hausdorff(a, b, *form), rel=1e-5, abs=error_of(a, b))
+
+@given(pairs(), st.integers(0, 2**32 - 1), st.floats(1, 1e6))
+def test_order_of_sets_and_far_off_points_change_nothing(sets, seed, far):
+    a, b = sets
+    targets = {"near": b, "far": b + a.dtype.type(far*1e3*(1 + np.abs(b).max())), "again": b}
+    order = np.random.default_rng(seed).permutation(list(targets))
+    found = hausdorff_matrix({"a": a}, {name: targets[name] for name in order}).loc["a"]
+    assert found["near"] == found["again"] == pytest.approx(modified_hausdorff(a, b), rel=1e-4, abs=1e-6*reach(a, b))
+    beside = np.concatenate([b, targets["far"]])
+    assert directed_hausdorff(a, beside) == pytest.approx(max(plain(a, beside)), rel=1e-4, abs=1e-6*reach(a, b))
+
+@given(st.integers(0, 2**32 - 1), DTYPES, st.integers(-8, 8), FORMS)
+def test_scale_scales_the_distance(seed, dtype, power, form):
+    draws = np.random.default_rng(seed)
+    a, b = (draws.standard_normal((n, 5)).astype(dtype) for n in (20, 30))
+    factor = dtype(10.**power)
+    assert hausdorff(factor*a, factor*b, *form) == pytest.approx(factor*hausdorff(a, b, *form), rel=1e-4)
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from((1e5, -1e5, 1e7)), FORMS)
+def test_small_distances_far_from_the_origin(seed, offset, form):
+    draws = np.random.default_rng(seed)
+    a, b = (draws.normal(0, 1e-3, (n, 5)) for n in (20, 30))
+    assert hausdorff(a + offset, b + offset, *form) == pytest.approx(hausdorff(a, b, *form), rel=1e-4)
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from((np.int8, np.uint8, np.int16, np.int64, np.float16, bool)))
+def test_small_types_are_numbers_like_others(seed, dtype):
+    draws = np.random.default_rng(seed)
+    a, b = (draws.integers(-100, 100, (n, 5)).astype(dtype) for n in (20, 30))
+    expected = modified_hausdorff(a.astype(float), b.astype(float))
+    assert modified_hausdorff(a, b) == pytest.approx(expected, rel=1e-5)
 
 # Components
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 HEAVY = {"torch", "fastai", "matplotlib"}
-LIGHT = ("errors", "files", "machine", "images.samples",
+LIGHT = ("errors", "files", "machine", "arrays", "images.samples",
          "rates.schedules", "rates.strategies", "rates.optimizers", "networks.architectures",
          "statistics.search", "study.settings", "study.plan", "study.folder", "study.progress", "study.results",
          "statistics.intervals", "statistics.verdicts", "statistics.sequential", "evidence.tables", "evidence.answers")

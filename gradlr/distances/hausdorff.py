@@ -15,7 +15,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import torch
+from tqdm.auto import tqdm
 
+from ..arrays import real_tensor
 from ..errors import InputError, one_of
 
 # %% ../../nbs/41_distances.hausdorff.ipynb #76486e81
@@ -34,6 +36,8 @@ def _nearest_between(
     block:int # Points of each set at a time: memory is block × block numbers
 )->Iterator[tuple[torch.Tensor,torch.Tensor]]: # For each source, for each target, what `nearest_distances` returns
     "Nearest distances of every pair of sets; each set is made ready once, and one piece of memory serves all products"
+    if not sources or not targets: raise InputError("no sets to measure: name at least one source and one target")
+    if block < 1: raise InputError(f"block must be at least 1 point, got {block}")
     sources = {name: _as_points(points, name) for name, points in sources.items()}
     targets = {name: _as_points(points, name) for name, points in targets.items()}
     sets = [*sources.values(), *targets.values()]
@@ -41,13 +45,15 @@ def _nearest_between(
     if len(widths) > 1:
         raise InputError(f"the sets have {' and '.join(map(str, widths))} dimensions: they need the same")
     dtype = reduce(torch.promote_types, [points.dtype for points in sets])
-    centre = next(iter(targets.values())).to(dtype).mean(0)
+    # Of the targets, whatever their order; in float64, since a sum of many loses digits
+    centre = torch.stack([points.mean(0, dtype=torch.float64) for points in targets.values()]).mean(0).to(dtype)
     # The targets first: the centre is theirs, so what is wrong with it is told by their name
-    targets = [_ready(name, points, centre, is_first=False) for name, points in targets.items()]
+    targets = _joined([_ready(name, points, centre, is_first=False) for name, points in targets.items()], block)
     sources = [_ready(name, points, centre, is_first=True) for name, points in sources.items()]
-    rows, columns = (min(block, max(len(ready.points) for ready in side)) for side in (sources, targets))
-    memory = centre.new_empty(rows*columns)
-    for a, b in product(sources, targets): yield _nearest_of_pair(a, b, block, memory)
+    memory = centre.new_empty(min(block, max(len(ready.points) for ready in sources))*targets.width)
+    for ready in sources:
+        there, back = _nearest_of_source(ready, targets, block, memory)
+        yield from zip(there, back.split(targets.lengths))
 
 # %% ../../nbs/41_distances.hausdorff.ipynb #50f9f9a8
 def _as_points(
@@ -55,20 +61,18 @@ def _as_points(
     name:str # What the message calls it
 )->torch.Tensor: # float32 or float64
     "A set of points; raises `InputError` where it is not one"
-    points = torch.as_tensor(np.ascontiguousarray(points) if isinstance(points, np.ndarray) else points)
+    points = real_tensor(points, name)
     if points.ndim != 2 or not points.shape[1]:
         raise InputError(f"{name} must be points × dimensions, got shape {tuple(points.shape)}")
     if not len(points): raise InputError(f"{name} is empty: a distance to nothing is not defined")
-    if not points.is_floating_point(): points = points.double()
-    if points.dtype not in (torch.float32, torch.float64): points = points.float()
     return points
 
 # %% ../../nbs/41_distances.hausdorff.ipynb #62d230b6
 @dataclass(frozen=True, eq=False)
 class _Ready:
     "Points made ready for products"
-    points:torch.Tensor # Points × dimensions, about a centre near them: smaller numbers lose fewer digits
-    squares:torch.Tensor # Squared length of each
+    points:torch.Tensor # Points × dimensions, as they are given
+    squares:torch.Tensor # Squared length of each about a centre: smaller numbers lose fewer digits
     factor:torch.Tensor # Points × (dimensions + 2): products of a first factor with a second are squared distances
 
 # %% ../../nbs/41_distances.hausdorff.ipynb #131e8838
@@ -79,7 +83,8 @@ def _ready(
     is_first:bool # Is this the first factor of the products, or the second?
 )->_Ready:
     "Points about a centre; raises `InputError` where squared lengths are not finite"
-    about = points.to(centre) - centre
+    points = points.to(centre)
+    about = points - centre
     squares = torch.linalg.vector_norm(about, dim=1).square()
     if not torch.isfinite(squares.sum()):
         bad = (~torch.isfinite(points).all(1)).nonzero()
@@ -89,40 +94,88 @@ def _ready(
         raise InputError(f"the points of {name} are so far apart that their squares overflow: scale them down")
     lengths, ones = squares[:,None], torch.ones_like(squares)[:,None]
     columns = [-2*about, lengths, ones] if is_first else [about, ones, lengths]
-    return _Ready(about, squares, torch.cat(columns, dim=1))
+    return _Ready(points, squares, torch.cat(columns, dim=1))
+
+# %% ../../nbs/41_distances.hausdorff.ipynb #c0410003
+@dataclass(frozen=True, eq=False)
+class _Joined:
+    "Sets one after another, so that one product serves many small ones"
+    sets:list[_Ready] # With the second factor
+    lengths:list[int] # Points of each
+    squares:torch.Tensor # Of all points
+    largest:torch.Tensor # The largest square of each set
+    factor:torch.Tensor # Of all points
+    width:int # Points at a time
+    pieces:list[tuple[list[int],list[int]]] # At a time: whose points they are, and how many of each set
+
+# %% ../../nbs/41_distances.hausdorff.ipynb #c0410004
+def _joined(
+    sets:list[_Ready], # With the second factor
+    block:int # Points at a time, at most
+)->_Joined:
+    "Sets one after another; as many at a time as the largest has, or several small ones"
+    lengths = [len(ready.points) for ready in sets]
+    width = min(block, max(512, *lengths), sum(lengths))
+    owners = torch.arange(len(sets), device="cpu").repeat_interleave(torch.tensor(lengths, device="cpu"))
+    runs = [part.unique_consecutive(return_counts=True) for part in owners.split(width)]
+    squares = [ready.squares for ready in sets]
+    return _Joined(sets, lengths, torch.cat(squares), torch.stack([of.max() for of in squares]),
+                   torch.cat([ready.factor for ready in sets]), width,
+                   [(whose.tolist(), counts.tolist()) for whose, counts in runs])
 
 # %% ../../nbs/41_distances.hausdorff.ipynb #b2a44fe2
-def _nearest_of_pair(
+def _nearest_of_source(
     a:_Ready, # With the first factor
-    b:_Ready, # With the second
-    block:int, # Points of each set at a time
+    b:_Joined, # With the second
+    block:int, # Points of `a` at a time
     memory:torch.Tensor # Room for the product of two blocks, used again and again
-)->tuple[torch.Tensor,torch.Tensor]: # What `nearest_distances` returns
-    "Nearest distances of two sets, block by block"
-    nearest_of_a, nearest_of_b = (torch.full_like(ready.squares, torch.inf) for ready in (a, b))
-    for rows, best_of_rows in zip(a.factor.split(block), nearest_of_a.split(block)):
-        for columns, best_of_columns in zip(b.factor.split(block), nearest_of_b.split(block)):
+)->tuple[torch.Tensor,torch.Tensor]: # Sets × points of `a`; and of all points of the sets to `a`
+    "Nearest distances between one set and many, block by block"
+    there = a.squares.new_full((len(b.sets), len(a.points)), torch.inf)
+    back = torch.full_like(b.squares, torch.inf)
+    for rows, best_there in zip(a.factor.split(block), there.split(block, dim=1)):
+        for columns, best_back, (whose, counts) in zip(b.factor.split(b.width), back.split(b.width), b.pieces):
             place = memory[:len(rows)*len(columns)].view(len(rows), len(columns))
             squared = torch.mm(rows, columns.T, out=place)
-            torch.minimum(best_of_rows, squared.amin(1), out=best_of_rows)
-            torch.minimum(best_of_columns, squared.amin(0), out=best_of_columns)
-    return _refined(nearest_of_a, a, b, block), _refined(nearest_of_b, b, a, block)
+            torch.minimum(best_back, squared.amin(0), out=best_back)
+            for i, part in zip(whose, squared.split(counts, dim=1)):
+                torch.minimum(best_there[i], part.amin(1), out=best_there[i])
+    return _refined(there, back, a, b, block)
 
 # %% ../../nbs/41_distances.hausdorff.ipynb #a10b24f2
 def _refined(
-    nearest:torch.Tensor, # Squared distances, from a matrix product
-    a:_Ready, # The points that they belong to
-    b:_Ready, # The other set
+    there:torch.Tensor, # Squared distances, from a matrix product: sets × points of `a`
+    back:torch.Tensor, # And of all points of the sets
+    a:_Ready, # One set
+    b:_Joined, # The others
     block:int # Points at a time
-)->torch.Tensor: # Distances
-    "Distances, computed anew from differences where the product has lost digits"
-    lost = nearest < 1e5*torch.finfo(nearest.dtype).eps*(a.squares + b.squares.max())
-    distances = nearest.clamp(min=0).sqrt()
+)->tuple[torch.Tensor,torch.Tensor]: # Distances
+    "Distances, computed anew where the product has lost digits"
+    least = 1e5*torch.finfo(there.dtype).eps
+    lost_there = there <= least*(a.squares + b.largest[:,None])
+    lost_back = back <= least*(b.squares + a.squares.max())
+    there, back = (squared.clamp(min=0).sqrt() for squared in (there, back))
+    for i in lost_there.any(1).nonzero()[:,0].tolist():
+        _renew(there[i], lost_there[i], a.points, b.sets[i].points, block)
+    if lost_back.any():
+        for of_set, lost, ready in zip(back.split(b.lengths), lost_back.split(b.lengths), b.sets):
+            _renew(of_set, lost, ready.points, a.points, block)
+    return there, back
+
+# %% ../../nbs/41_distances.hausdorff.ipynb #c0410005
+def _renew(
+    distances:torch.Tensor, # Of points to the nearest of others, changed in place
+    lost:torch.Tensor, # bool: which of them to compute anew
+    points:torch.Tensor, # Points × dimensions
+    others:torch.Tensor, # Points × dimensions
+    block:int # Points at a time
+)->None:
+    "Compute distances from differences, in float64, where squares of small numbers do not vanish"
     for index in lost.nonzero()[:,0].split(block):
-        by_differences = [torch.cdist(a.points[index], part, compute_mode="donot_use_mm_for_euclid_dist")
-                          for part in b.points.split(block)]
-        distances[index] = torch.stack([found.amin(1) for found in by_differences]).amin(0)
-    return distances
+        here = points[index].double()
+        found = [torch.cdist(here, part.double(), compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+                 for part in others.split(block)]
+        distances[index] = torch.stack(found).amin(0).to(distances)
 
 # %% ../../nbs/41_distances.hausdorff.ipynb #01806cd2
 def _ranked(
@@ -156,8 +209,10 @@ def hausdorff_matrix(
     "Hausdorff distances of all pairs of sets, in any of the 24 forms; quicker than one pair at a time"
     of_points = POINT_RULES[one_of(rule, POINT_RULES, "point rule")]
     joined = COMBINATIONS[one_of(combine, COMBINATIONS, "combination")]
-    distances = [joined(float(of_points(there)), float(of_points(back)), len(there), len(back))
-                 for there, back in _nearest_between(sources, targets, block)]
+    n = len(sources)*len(targets)
+    # a bar takes as long as a small pair, also where it is not shown
+    pairs = tqdm(_nearest_between(sources, targets, block), "pairs of sets", n, delay=2, leave=False, disable=n < 20)
+    distances = [joined(float(of_points(there)), float(of_points(back)), len(there), len(back)) for there, back in pairs]
     return pd.DataFrame(np.reshape(distances, (len(sources), len(targets))), index=list(sources), columns=list(targets))
 
 # %% ../../nbs/41_distances.hausdorff.ipynb #b6c0c73d

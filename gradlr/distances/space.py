@@ -17,6 +17,7 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 from torch.nn.functional import interpolate
 
+from ..arrays import real_tensor
 from ..errors import InputError, one_of
 from ..images.sets import ImageSet
 
@@ -33,7 +34,7 @@ def resize_matrix(
         raise InputError(f"resizing with {mode!r} is not known to be linear: use one of {', '.join(LINEAR_MODES)}, "
                          "or compute on the resized pixels")
     corners = {} if mode == "nearest" else dict(align_corners=False)
-    unit = torch.eye(side, dtype=torch.float64)[None,None]
+    unit = torch.eye(side, dtype=torch.float64, device="cpu")[None,None]
     return interpolate(unit, size=(size, side), mode=mode, **corners)[0,0]
 
 # %% ../../nbs/40_distances.space.ipynb #3967a92e
@@ -82,7 +83,7 @@ class ResizedSpace:
 @dataclass(frozen=True, eq=False)
 class PCA:
     "Principal components of features"
-    mean:torch.Tensor # Features
+    mean:torch.Tensor # float64, one a feature: the middle of points far from 0 has more digits than they have
     components:torch.Tensor # Components × features, rows of length 1, the largest variance first
     variances:torch.Tensor # One a component, with the divisor n − 1
     total_variance:float # Of all directions together
@@ -96,7 +97,18 @@ class PCA:
         features:torch.Tensor # Images × features
     )->torch.Tensor: # Images × components
         "Coordinates of images in the components"
-        return (features - self.mean) @ self.components.T
+        features = real_tensor(features, "features")
+        return _centred(features, self.mean) @ self.components.to(features.dtype).T
+
+# %% ../../nbs/40_distances.space.ipynb #c0400001
+_BLOCK = 256 # Images or features at a time: beside the result, memory is one block of the features
+
+def _centred(
+    features:torch.Tensor, # Images × features
+    mean:torch.Tensor # float64, one a feature
+)->torch.Tensor: # In the type of the features
+    "Features about their mean: the difference of close numbers has all digits only where neither was rounded before"
+    return (features - mean).to(features.dtype)
 
 # %% ../../nbs/40_distances.space.ipynb #b7186e6b
 def fit_pca(
@@ -104,13 +116,17 @@ def fit_pca(
     n_components:int|float=148 # How many; below 1, the share of variance to explain. 148 hold about 95 % in the thesis
 )->PCA:
     "Exact principal components; raises `InputError` where they are not defined"
+    features = real_tensor(features, "features")
+    if features.ndim != 2: raise InputError(f"features must be images × features, got shape {tuple(features.shape)}")
     n, width = features.shape
-    mean = features.mean(0)
+    mean = torch.cat([part.mean(0, dtype=torch.float64) for part in features.split(_BLOCK, dim=1)])
     _check_components(n_components, n, mean)
     by_images = n < width
     products = _products(features, mean, by_images)
     total = float(products.diagonal().sum(dtype=torch.float64))/max(n - 1, 1)
     if not total > 0: raise InputError("the images are all the same: components of no variance are not defined")
+    if not np.isfinite(total):
+        raise InputError("the images are so far apart that their squares overflow: scale them down")
     values, vectors = _largest(products, min(n - 1, width) if n_components < 1 else int(n_components))
     variances = values/(n - 1)
     if n_components < 1:
@@ -132,7 +148,7 @@ def _check_components(
     if n_components >= 1 and n_components > min(n - 1, len(mean)):
         raise InputError(f"{n_components} components need more than {n_components} images and as many features, "
                          f"got {n} images and {len(mean)} features: lower n_components")
-    if not n_components > 0:
+    if not n_components > 0 or n_components > 1 and n_components % 1:
         raise InputError("n_components must be a number of components, or a share of the variance below 1, "
                          f"got {n_components}")
 
@@ -140,18 +156,17 @@ def _check_components(
 def _products(
     features:torch.Tensor, # Images × features
     mean:torch.Tensor, # Features
-    by_images:bool, # Between images, or between features
-    block:int=256 # Images or features at a time: beside the result, memory is one block of the features
+    by_images:bool # Between images, or between features
 )->torch.Tensor: # Images × images, or features × features
     "Inner products of centred features"
     products = features.new_zeros(2*[len(features) if by_images else len(mean)])
     if by_images:
-        for part, centre in zip(features.split(block, dim=1), mean.split(block)):
-            centred = part - centre
+        for part, centre in zip(features.split(_BLOCK, dim=1), mean.split(_BLOCK)):
+            centred = _centred(part, centre)
             products.addmm_(centred, centred.T)
     else:
-        for part in features.split(block):
-            centred = (part - mean).T
+        for part in features.split(_BLOCK):
+            centred = _centred(part, mean).T
             products.addmm_(centred, centred.T)
     return products
 
@@ -161,7 +176,9 @@ def _largest(
     k:int # Eigenvalues wanted
 )->tuple[torch.Tensor,torch.Tensor]: # Eigenvalues, the largest first and none below 0, and eigenvectors as rows
     "Largest eigenvalues to machine precision"
-    n, array = len(matrix), matrix.cpu().numpy()
+    # the iteration's tolerance is absolute
+    n, largest = len(matrix), matrix.diagonal().max()
+    array = (matrix/largest).cpu().numpy()
     if 5*k < n:
         # Few of many: Lanczos iteration loses fewer digits in float32 than reducing all of the matrix;
         # its many small products are three times slower in two threads
@@ -171,7 +188,7 @@ def _largest(
     else:
         values, vectors = scipy.linalg.eigh(array, subset_by_index=(n - k, n - 1), overwrite_a=True, check_finite=False)
     values, vectors = (torch.from_numpy(found[::-1].copy()).to(matrix) for found in (values, vectors.T))
-    return values.clamp(min=0), vectors
+    return values.clamp(min=0)*largest, vectors
 
 # %% ../../nbs/40_distances.space.ipynb #af8568c3
 def _directions(
@@ -180,7 +197,8 @@ def _directions(
     mean:torch.Tensor # Features
 )->torch.Tensor: # Components × features
     "Components from eigenvectors of images, at right angles even where a variance is 0"
-    along = vectors @ features - vectors.sum(1, keepdim=True)*mean
+    parts = zip(features.split(_BLOCK, dim=1), mean.split(_BLOCK))
+    along = torch.cat([vectors @ _centred(part, centre) for part, centre in parts], dim=1)
     return torch.linalg.qr(along.T)[0].T
 
 # %% ../../nbs/40_distances.space.ipynb #c008008a
@@ -207,19 +225,35 @@ TSNE_ENGINES = ("sklearn", "opentsne")
 
 def tsne(
     features:torch.Tensor, # Points × features; PCA coordinates, to be quick
-    perplexity:float=30, # About how many neighbours a point has; below the number of points
+    perplexity:float=30, # About how many neighbours a point has; below the number of points, of openTSNE a third
     seed:int=0, # Of the optimisation
     engine:str="sklearn" # A name in `TSNE_ENGINES`; openTSNE, the extra gradlr[tsne], is faster on thousands of points
 )->np.ndarray: # Points × 2
     "t-SNE (van der Maaten & Hinton 2008); raises `InputError` for a perplexity that the points cannot have"
-    if not 0 < perplexity < len(features):
-        raise InputError("perplexity must be above 0 and below the number of points, "
-                         f"got {perplexity} for {len(features)} points")
-    points = features.cpu().numpy()
-    if one_of(engine, TSNE_ENGINES, "t-SNE engine") == "sklearn":
+    features, n = real_tensor(features, "points"), len(features)
+    # openTSNE lowers a larger one by itself
+    most = n - 1 if one_of(engine, TSNE_ENGINES, "t-SNE engine") == "sklearn" else (n - 1)/3
+    if not 1 <= perplexity <= most:
+        raise InputError(f"the perplexity of {engine} must be from 1 to {most:.4g}, and below the number of points, "
+                         f"got {perplexity} for {n} points")
+    points = _unit_cloud(features).cpu().numpy()
+    if engine == "sklearn":
         with threadpool_limits(1):
             return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(points)
     try: from openTSNE import TSNE as OpenTSNE
     except ImportError as e:
         raise InputError("openTSNE is not installed: pip install 'gradlr[tsne]', or take the engine 'sklearn'") from e
     return np.asarray(OpenTSNE(perplexity=perplexity, initialization="pca", random_state=seed, n_jobs=-1).fit(points))
+
+# %% ../../nbs/40_distances.space.ipynb #c0400004
+def _unit_cloud(
+    points:torch.Tensor # Points × features
+)->torch.Tensor: # As many
+    "Points about their mean, none farther than 1 along a feature: neither place nor scale makes another picture"
+    if points.ndim != 2 or points.shape[1] < 2:
+        raise InputError(f"points must have at least two features, got shape {tuple(points.shape)}")
+    about = points.double() - points.mean(0, dtype=torch.float64)
+    reach = about.abs().max()
+    if not torch.isfinite(reach) or not reach:
+        raise InputError("the points are all the same, or some are not finite: they have no neighbours")
+    return (about/reach).to(points.dtype)

@@ -10,6 +10,9 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from ..arrays import label_array, real_array
+from ..errors import InputError
+
 # %% ../../nbs/54_statistics.calibration.ipynb #44a00006
 def log_loss(
     logits:np.ndarray, # Images × classes
@@ -17,8 +20,25 @@ def log_loss(
     temperature:float=1. # That the logits are divided by
 )->float: # In nats
     "Mean of minus the logarithm of the right class's probability"
-    logs = log_softmax(np.asarray(logits, dtype=float)/temperature, axis=1)
+    logits, labels = _checked(logits, labels)
+    logs = log_softmax(logits/temperature, axis=1)
     return float(-logs[np.arange(len(labels)), labels].mean())
+
+# %% ../../nbs/54_statistics.calibration.ipynb #c0540001
+def _checked(
+    logits, # Images × classes, in any container
+    labels # int, one an image
+)->tuple[np.ndarray,np.ndarray]: # float64, and int
+    "Logits and labels as arrays; raises `InputError` where they do not fit"
+    logits = real_array(logits, "logits").astype(float)
+    if logits.ndim != 2 or not logits.size:
+        raise InputError(f"logits must be images × classes, got shape {logits.shape}")
+    labels = label_array(labels, len(logits))
+    unknown = ~np.isin(labels, np.arange(logits.shape[1]))
+    if unknown.any():
+        raise InputError(f"labels must be numbers from 0 to {logits.shape[1] - 1}, "
+                         f"and that of image {unknown.argmax()} is {labels[unknown.argmax()]}")
+    return logits, labels.astype(int)
 
 # %% ../../nbs/54_statistics.calibration.ipynb #44a00007
 def share_right(
@@ -26,7 +46,9 @@ def share_right(
     labels:np.ndarray # int, one an image
 )->float: # From 0 to 1
     "Share of the images whose largest logit is that of their class"
-    return float((np.argmax(logits, axis=1) == labels).mean())
+    logits, labels = _checked(logits, labels)
+    # the place of a not-a-number is no decision
+    return float(((logits.argmax(axis=1) == labels) & ~np.isnan(logits).any(axis=1)).mean())
 
 # %% ../../nbs/54_statistics.calibration.ipynb #44a00008
 def best_temperature(

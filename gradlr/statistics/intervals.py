@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri, stdtrit
 
+from ..arrays import real_array
+
 # %% ../../nbs/50_statistics.intervals.ipynb #2ccbfae7
 def interval(
     values # Independent repeats; not-a-number is left out
 )->tuple[float,float,int]: # Mean, half the width of the 95 % interval, and n; one value has no interval
     "Mean with its 95 % interval (Student's t)"
-    values = np.asarray(values, dtype=float)
+    values = real_array(values, "values").astype(float)
     values = values[~np.isnan(values)]
     n = len(values)
     if n == 0: return np.nan, np.nan, 0

@@ -14,6 +14,7 @@ from math import isqrt
 import numpy as np
 from scipy.special import stdtrit
 
+from ..arrays import real_array
 from ..errors import one_of
 
 # %% ../../nbs/53_statistics.search.ipynb #e50d4625
@@ -24,8 +25,9 @@ def expected_improvement(
 )->np.ndarray: # As many; at least 0
     "How far a loss is expected to fall below the best one (Snoek et al., NeurIPS 2012, arXiv:1206.2944)"
     from scipy.stats import norm                                               # a second to import, for searches alone
-    with np.errstate(divide="ignore", invalid="ignore"): z = (best - mean)/std
-    return np.where(std > 0, (best - mean)*norm.cdf(z) + std*norm.pdf(z), 0.)
+    mean, std = (real_array(values, "predictions").astype(float) for values in (mean, std))
+    with np.errstate(divide="ignore", invalid="ignore"): z = (float(best) - mean)/std
+    return np.where(std > 0, (float(best) - mean)*norm.cdf(z) + std*norm.pdf(z), 0.)
 
 # %% ../../nbs/53_statistics.search.ipynb #91def071
 Cell = tuple[float,float] # Initial rate and weight
@@ -124,7 +126,8 @@ def grown(
     "The rungs that a way needs for its best one to lie inside, as far as can be told"
     rungs = sorted(start)
     while all(rung in losses for rung in rungs):
-        best = min(rungs, key=losses.get)
+        # not-a-number is a training that diverged too
+        best = min(rungs, key=lambda rung: np.nan_to_num(losses[rung], nan=np.inf, posinf=np.inf))
         beyond = best - 1 if best == rungs[0] else best + 1 if best == rungs[-1] else None
         if beyond not in there: break
         rungs = sorted({*rungs, beyond})

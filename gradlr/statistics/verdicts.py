@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
+from ..arrays import real_array
 from ..errors import InputError
 from .intervals import interval
 
@@ -105,7 +106,8 @@ def cluster_means(
     clusters:Sequence|None=None # A label a column; by default pairs are `connected`, other columns stand alone
 )->tuple[pd.DataFrame,pd.Series]: # Mean of each cluster by repeat, and how many experiments each has
     "Differences averaged within a repeat over each cluster"
-    table = pd.DataFrame(differences).astype(float)
+    table = pd.DataFrame(differences)
+    table = pd.DataFrame(real_array(table, "differences").astype(float), table.index, table.columns)
     if table.empty: raise InputError("no differences to judge: give a row a repeat and a column an experiment")
     E = table.shape[1]
     if clusters is None: clusters = connected(list(table.columns)) if table.columns.nlevels == 2 else range(E)
@@ -211,6 +213,8 @@ def loss_interval(
     losses # Positive, one an independent repeat
 )->tuple[float,float,float]: # Geometric mean, and both ends of the 95 % interval
     "An interval of losses, computed of their logarithms"
+    losses = real_array(losses, "losses").astype(float)
+    if (losses < 0).any(): raise InputError(f"losses must be at least 0, got {losses.min()}")
     mean, half, _ = interval(np.log(losses))
     return tuple(float(np.exp(end)) for end in (mean, mean - half, mean + half))
 
@@ -220,6 +224,9 @@ def share_interval(
     n_images:int # Of which each is the share
 )->tuple[float,float,float]: # Middle, and both ends of the 95 % interval, all between 0 and 1
     "An interval of shares, computed of their logits"
-    right = np.asarray(shares, dtype=float)*n_images
+    shares = real_array(shares, "shares").astype(float)
+    if ((shares < 0) | (shares > 1)).any():
+        raise InputError(f"shares must be from 0 to 1, got {shares.min()} to {shares.max()}")
+    right = shares*n_images
     mean, half, _ = interval(np.log((right + 0.5)/(n_images - right + 0.5)))
     return tuple(float(special.expit(end)) for end in (mean, mean - half, mean + half))

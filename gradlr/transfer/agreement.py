@@ -12,6 +12,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import weightedtau
 
+from ..arrays import real_array
+from ..errors import InputError
+
 # %% ../../nbs/82_transfer.agreement.ipynb #836bc1fc
 def agreement(
     scores:pd.DataFrame, # Of a predictor: a row a target, a column a source
@@ -20,8 +23,10 @@ def agreement(
     seed:int=0 # Of both
 )->pd.DataFrame: # A row for within and overall: n targets; tau and pearson, each with _low, _high and _p
     "How well scores order gains: weighted Kendall's τ (Vigna 2015, arXiv:1404.3325) and Pearson's r, with intervals"
-    scores = scores.loc[gains.index, gains.columns].to_numpy(float)
-    gains, rng = gains.to_numpy(float), np.random.default_rng(seed)
+    if repeats < 1: raise InputError(f"repeats must be at least 1, got {repeats}")
+    _check_names(scores, gains)
+    scores = _values(scores.loc[gains.index, gains.columns], "score")
+    gains, rng = _values(gains, "gain"), np.random.default_rng(seed)
     rows = {}
     for where, judge in (("within", _judge_within), ("overall", _judge_overall)):
         rows[where] = {"n": len(gains)}
@@ -32,6 +37,33 @@ def agreement(
             rows[where] |= {name: value, f"{name}_low": low, f"{name}_high": high,
                             f"{name}_p": (1 + as_high)/(1 + repeats)}
     return pd.DataFrame(rows).T
+
+# %% ../../nbs/82_transfer.agreement.ipynb #c0820001
+def _check_names(
+    scores:pd.DataFrame, # As in `agreement`
+    gains:pd.DataFrame # As in `agreement`
+)->None:
+    "Raise `InputError` for a target or a source without scores, and for one that stands twice"
+    if gains.empty: raise InputError("there are no gains to agree with: give a row a target and a column a source")
+    for kind, measured, scored in (("target", gains.index, scores.index), ("source", gains.columns, scores.columns)):
+        twice = {*measured[measured.duplicated()], *scored[scored.duplicated()]}
+        if twice: raise InputError(f"{kind} {min(twice, key=str)!r} stands twice: give each one row or column")
+        without = measured.difference(scored)
+        if len(without): raise InputError(f"{kind} {without[0]!r} has gains and no scores ({len(without)} in all)")
+
+# %% ../../nbs/82_transfer.agreement.ipynb #c0820002
+def _values(
+    table:pd.DataFrame, # A row a target, a column a source
+    what:str # They are, one of them
+)->np.ndarray: # Targets × sources
+    "The numbers of a table; raises `InputError` that names one which is not finite"
+    values = real_array(table, f"{what}s").astype(float)
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        target, source = table.index[bad[0, 0]], table.columns[bad[0, 1]]
+        raise InputError(f"the {what} of target {target!r} and source {source!r} is {values[tuple(bad[0])]}, and "
+                         f"{len(bad)} of {values.size} are not finite: leave out such targets or sources")
+    return values
 
 # %% ../../nbs/82_transfer.agreement.ipynb #599b30cf
 def _judge_within(

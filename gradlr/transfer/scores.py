@@ -7,10 +7,12 @@ __all__ = ['class_variance', 'logme', 'leep', 'nce', 'h_score', 'gbc', 'transrat
 
 # %% ../../nbs/80_transfer.scores.ipynb #d87247fd
 import numpy as np
+import pandas as pd
 from scipy.linalg import eigh
 from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
 
+from ..arrays import label_array, real_array
 from ..errors import InputError
 
 # %% ../../nbs/80_transfer.scores.ipynb #2682ec74
@@ -32,13 +34,20 @@ def _checked(
     labels:np.ndarray # Labels, one an image
 )->tuple[np.ndarray,np.ndarray]: # float64; and labels as 0 … C−1
     "Raise `InputError` for what cannot be scored"
-    values, labels = np.asarray(values, dtype=float), np.asarray(labels)
-    if values.ndim != 2 or len(values) != len(labels):
-        raise InputError(f"a matrix with one row a label is needed, got {values.shape} and {labels.shape}")
-    if not np.isfinite(values).all(): raise InputError("features hold values that are not finite")
-    classes, labels = np.unique(labels, return_inverse=True)
+    values = _finite(values)
+    labels, classes = pd.factorize(label_array(labels, len(values)), sort=True)
     if len(classes) < 2: raise InputError(f"at least two classes are needed, got {len(classes)}")
     return values, labels
+
+# %% ../../nbs/80_transfer.scores.ipynb #c0800001
+def _finite(
+    features # N × D, in any container
+)->np.ndarray: # float64
+    "Raise `InputError` for what is no matrix of finite numbers"
+    features = real_array(features, "features").astype(float)
+    if features.ndim != 2: raise InputError(f"a matrix with one row a label is needed, got shape {features.shape}")
+    if not np.isfinite(features).all(): raise InputError("features hold values that are not finite")
+    return features
 
 # %% ../../nbs/80_transfer.scores.ipynb #1425a674
 def _means(
@@ -57,8 +66,10 @@ def logme(
     "Log evidence of features for labels (You et al., ICML 2021, arXiv:2102.11005), exact for any N and D"
     features, labels = _checked(features, labels)
     u, s, _ = np.linalg.svd(features, full_matrices=False)
-    kept = s > s.max(initial=0)*1e-10
-    u, sigma = u[:, kept], s[kept]**2
+    largest = s.max(initial=0)
+    kept = s > largest*1e-10
+    # of features of one size: the prior's precision follows their scale, and the bounds of its search do not
+    u, sigma = u[:, kept], (s[kept]/largest)**2
     return float(np.mean([_evidence((labels == c).astype(float), u, sigma) for c in range(labels.max() + 1)]))
 
 # %% ../../nbs/80_transfer.scores.ipynb #ca484898
@@ -152,7 +163,8 @@ def gbc(
     means = np.stack([group.mean(0) for group in groups])
     variances = np.stack([group.var(0) for group in groups])
     if spherical: variances = np.broadcast_to(variances.mean(1, keepdims=True), variances.shape)
-    variances = np.maximum(variances, 1e-4)
+    # a share of the variance, so that the scale does not matter; without any, all classes are one
+    variances = np.maximum(variances, 1e-4*features.var(0).mean() or 1.)
     middle = (variances[:, None] + variances[None])/2
     apart = ((means[:, None] - means[None])**2/middle).sum(-1)/8
     unlike = (np.log(middle) - np.log(variances)[:, None]/2 - np.log(variances)[None]/2).sum(-1)/2
@@ -203,8 +215,8 @@ def frechet_distance(
     others:np.ndarray # M × D
 )->float: # Squared; 0 for the same set
     "Fréchet distance of two Gaussians (Heusel et al., NeurIPS 2017, arXiv:1706.08500)"
-    a, b = np.asarray(features, dtype=float), np.asarray(others, dtype=float)
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
+    a, b = _finite(features), _finite(others)
+    if a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
         raise InputError("two matrices of as many columns and at least two rows are needed, "
                          f"got {a.shape} and {b.shape}")
     covariance = _shrunk_covariance if min(len(a), len(b)) <= a.shape[1] else _covariance
