@@ -173,6 +173,15 @@ def test_distances_of_own_folders(tmp_path):
     assert pairs == {(s, t) for s in ("small", "large") for t in ("young", "old")}
     assert all(d["distance"] > 0 for d in told["distances"]) and (tmp_path/"map.png").stat().st_size > 1000
 
+def test_distances_of_one_draw_and_of_odd_names(tmp_path):
+    odd = folder_of_images(tmp_path/"cost $5^$", **{"$a^$": 9, "\x1b[2Jb": 9})
+    how = ("--components", "3", "--size", "20", "--draws", "1", "--file", tmp_path/"map.svg")
+    result = gradlr("distances", odd, odd, *how)
+    assert result.returncode == 0 and "\x1b" not in result.stdout, result.stderr
+    assert ">$a^$</text>" in (tmp_path/"map.svg").read_text(encoding="utf-8")
+    told = json.loads(gradlr("distances", odd, odd, *how, "--json").stdout)
+    assert [pair["std"] for pair in told["distances"]] == [0, 0, 0, 0]
+
 @pytest.mark.parametrize("arguments,words", [
     (["digits01", "digits2"], ["unknown sample or folder 'digits2'", "digits02"]),
     (["digits01", "no/where"], ["no folder or archive 'no/where'"]),

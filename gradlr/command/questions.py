@@ -69,7 +69,9 @@ def measure_distances(
     with redirect_stdout(sys.stderr), as_typed(n_components="--components", per_class="--per-class"):
         images = [training_images(name, size, samples, data) for name in (source, target)]
         distances = class_distances(*images, components, size, per_class, draws)
-    mean, spread = distance_matrix(distances, "mean"), distance_matrix(distances, "std").fillna(0)
+    mean = distance_matrix(distances, "mean")
+    # Of one draw there is no deviation
+    spread = distance_matrix(distances, "std").reindex_like(mean).fillna(0)
     with plt.style.context("gradlr.style"):
         shown = mean.rename(index=drawn, columns=drawn)
         plot_distances(shown, drawn(f"{source} → {target}")).figure.savefig(file, dpi=150)
