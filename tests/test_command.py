@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from conftest import TINY, gradlr
+from conftest import COMMAND, TINY, gradlr
 from gradlr.cli import COMMANDS, main
 from gradlr.files import write_whole
 from gradlr.study.toml import read_study
@@ -173,14 +173,57 @@ def test_distances_of_own_folders(tmp_path):
     assert pairs == {(s, t) for s in ("small", "large") for t in ("young", "old")}
     assert all(d["distance"] > 0 for d in told["distances"]) and (tmp_path/"map.png").stat().st_size > 1000
 
+def test_distances_of_one_draw_and_of_odd_names(tmp_path):
+    odd = folder_of_images(tmp_path/"cost $5^$", **{"$a^$": 9, "\x1b[2Jb": 9})
+    how = ("--components", "3", "--size", "20", "--draws", "1", "--file", tmp_path/"map.svg")
+    result = gradlr("distances", odd, odd, *how)
+    assert result.returncode == 0 and "\x1b" not in result.stdout, result.stderr
+    assert ">$a^$</text>" in (tmp_path/"map.svg").read_text(encoding="utf-8")
+    told = json.loads(gradlr("distances", odd, odd, *how, "--json").stdout)
+    assert [pair["std"] for pair in told["distances"]] == [0, 0, 0, 0]
+
 @pytest.mark.parametrize("arguments,words", [
     (["digits01", "digits2"], ["unknown sample or folder 'digits2'", "digits02"]),
     (["digits01", "no/where"], ["no folder or archive 'no/where'"]),
-    (["digits01", "photos02", "--components", "900"], ["480 images", "lower n_components"]),
+    (["digits01", "photos02", "--components", "900"], ["480 images", "lower --components"]),
     (["digits01", "photos02", "--components", "much"], ["whole number of at least 1, or a share"]),
-    (["digits01", "photos02", "--per-class", "100"], ["has 60 images, and 100 are asked for", "lower per_class"]),
+    (["digits01", "photos02", "--per-class", "100"], ["has 60 images, and 100 are asked for", "lower --per-class"]),
     (["digits01", "photos02", "--draws", "0"], ["at least 1"]),
     (["digits01", "photos02", "--file", "no/such/folder/map.png"], ["no/such/folder"]),
     (["digits01", "photos02", "--file", "map.jpgg"], ["map.jpgg"]),
 ])
 def test_wrong_distances_are_explained(refused, arguments, words): refused(["distances", *arguments], *words)
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "cp437", "utf-16"])
+def test_a_terminal_of_any_encoding(tmp_path, encoding):
+    file = tmp_path/"odd.toml"
+    file.write_text(TINY.replace('"tiny"', '"Größe – 猫 😀"'), encoding="utf-8-sig")     # as editors of Windows write it
+    command = [COMMAND, "study", "show", file]
+    shown = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": encoding})
+    assert shown.returncode == 0, shown.stderr
+    (tmp_path/"shown.toml").write_text(shown.stdout.decode(encoding), encoding="utf-8")
+    assert read_study(tmp_path/"shown.toml") == read_study(file)
+
+@pytest.mark.parametrize("words", [("study", "show", "~/tiny.toml"), ("study", "check", "~/tiny.toml", "--out=~/out"),
+                                   ("study", "status", "~/there"), ("study", "pack", "~/there", "~/packed")])
+def test_home_is_understood_wherever_a_path_is(tiny, tmp_path, words):
+    write_whole(tmp_path/"there"/"study.toml", TINY.encode())
+    result = gradlr(*words, env=os.environ | {"HOME": str(tmp_path)}, cwd=tmp_path)
+    assert "'~" not in result.stderr and not (tmp_path/"~").exists()
+    assert result.returncode == 0 or "no records" in result.stderr, result.stderr
+
+def test_json_is_alone_on_standard_output(tmp_path):
+    "What a download says goes to standard error"
+    study = TINY.replace("digits02", "cifar02")
+    (tmp_path/"a.toml").write_text(study)
+    env = os.environ | {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    result = gradlr("study", "check", tmp_path/"a.toml", "--out", tmp_path/"out", "--data", tmp_path, "--json", env=env)
+    assert result.returncode == 2 and "downloading CIFAR10" in result.stderr
+    assert "could not be downloaded" in json.loads(result.stdout)["problems"][0]
+
+def test_a_fault_of_ours_keeps_its_traceback(monkeypatch, capsys):
+    def fail(name): raise RuntimeError("\x1b[2Ja fault")
+    monkeypatch.setattr("gradlr.command.questions.import_module", fail)
+    assert main(["list", "samples"]) == 1
+    told = capsys.readouterr().err
+    assert "Traceback" in told and r"RuntimeError: \u001b[2Ja fault" in told

@@ -7,13 +7,29 @@ __all__ = ['REGISTRIES', 'Kind', 'check_picture', 'measure_distances', 'give_adv
 
 # %% ../../nbs/92_command.questions.ipynb #a57073f1
 import os
+import sys
 import time
+from contextlib import redirect_stdout
 from importlib import import_module
-from json import dumps
-from typing import Annotated, Literal
+from typing import Literal
 
-from .types import Components, Count, Data, Device, File, Images, Name, Pixels, Preset, Typed, Weights, use
-from ..errors import InputError, one_of
+from gradlr.command.types import (
+    Components,
+    Count,
+    Data,
+    Device,
+    File,
+    Images,
+    Name,
+    Pixels,
+    Preset,
+    Target,
+    Weights,
+    as_typed,
+    json_of,
+    use,
+)
+from ..errors import InputError, drawn, one_of
 
 # %% ../../nbs/92_command.questions.ipynb #eebf9362
 def check_picture(
@@ -50,15 +66,19 @@ def measure_distances(
     from gradlr.study.toml import named_study
     check_picture(file)
     samples = SAMPLES | (named_study(study).samples if study else {})
-    images = [training_images(name, size, samples, data) for name in (source, target)]
-    distances = class_distances(*images, components, size, per_class, draws)
-    mean, spread = distance_matrix(distances, "mean"), distance_matrix(distances, "std").fillna(0)
+    with redirect_stdout(sys.stderr), as_typed(n_components="--components", per_class="--per-class"):
+        images = [training_images(name, size, samples, data) for name in (source, target)]
+        distances = class_distances(*images, components, size, per_class, draws)
+    mean = distance_matrix(distances, "mean")
+    # Of one draw there is no deviation
+    spread = distance_matrix(distances, "std").reindex_like(mean).fillna(0)
     with plt.style.context("gradlr.style"):
-        plot_distances(mean, f"{source} → {target}").figure.savefig(file, dpi=150)
+        shown = mean.rename(index=drawn, columns=drawn)
+        plot_distances(shown, drawn(f"{source} → {target}")).figure.savefig(file, dpi=150)
     seconds, explained = round(time.perf_counter() - begin, 1), distances["explained"].min()
     if json:
         table = mean.stack().rename("distance").to_frame().assign(std=spread.stack()).reset_index().to_dict("records")
-        print(dumps(dict(distances=table, explained=explained, draws=draws, picture=file, seconds=seconds)))
+        print(json_of(dict(distances=table, explained=explained, draws=draws, picture=file, seconds=seconds)))
         return 0
     print(f"modified Hausdorff distances at {size} px, a row a class of {source}, a column a class of {target}")
     print(mean.round(2).to_string())
@@ -72,7 +92,7 @@ def measure_distances(
 def give_advice(
     *,
     # The images to learn: a folder with one folder a class, an archive of one, or a sample (digits02, cifar02, …)
-    target:Annotated[str, Typed("FOLDER")],
+    target:Target,
     # Weights to choose from: files (a.pth, or a.pth=resnet34), imagenet, lite0, timm/NAME.TAG, torchvision/NAME.WEIGHTS
     source:list[Weights],
     network:Name|None=None, # Of the weights that do not tell their own: a name of torchvision's, or timm/NAME
@@ -84,8 +104,8 @@ def give_advice(
     "Say which source to start from and how fast each layer should learn, in less than a minute"
     use(device)
     from gradlr.transfer.advice import advise
-    told = advise(target, {name: name for name in source}, network, size, data)
-    print(dumps(told.as_dict()) if json else told)
+    with redirect_stdout(sys.stderr): told = advise(target, {name: name for name in source}, network, size, data)
+    print(json_of(told.as_dict()) if json else told)
     return 0
 
 # %% ../../nbs/92_command.questions.ipynb #39d93d45
@@ -106,5 +126,5 @@ def list_names(
     module, table = REGISTRIES[kind]
     found = {name: entry.does for name, entry in getattr(import_module(module), table).items()}
     width = max(map(len, found))
-    print(dumps(found, ensure_ascii=False) if json else "\n".join(f"{n:{width}}  {does}" for n, does in found.items()))
+    print(json_of(found) if json else "\n".join(f"{n:{width}}  {does}" for n, does in found.items()))
     return 0

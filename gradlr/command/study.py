@@ -11,10 +11,24 @@ import os
 import shlex
 import sys
 import time
-from json import dumps
+from contextlib import redirect_stdout
 from typing import Annotated
 
-from .types import Count, Data, Device, Engine, File, Folder, Out, Preset, Seconds, Typed, use
+from gradlr.command.types import (
+    Count,
+    Data,
+    Destination,
+    Device,
+    Engine,
+    File,
+    Folder,
+    Out,
+    Preset,
+    Seconds,
+    Typed,
+    json_of,
+    use,
+)
 
 # %% ../../nbs/91_command.study.ipynb #79d0c99b
 def this_command(
@@ -95,7 +109,7 @@ def study_status(
     "Say how many runs are done, diverged, failed and missing"
     from gradlr.study.progress import status, status_in_words
     state = status(folder)
-    print(dumps(state) if json else status_in_words(state))
+    print(json_of(state) if json else status_in_words(state))
     return 0
 
 # %% ../../nbs/91_command.study.ipynb #53f161c1
@@ -110,8 +124,8 @@ def study_check(
     from gradlr.study.toml import named_study
     settings, begin = named_study(study), time.perf_counter()
     out = out or os.path.join("out", settings.name)
-    wrong, found = check(settings, out, data)
-    if json: print(dumps(dict(problems=wrong, **found)))
+    with redirect_stdout(sys.stderr): wrong, found = check(settings, out, data)
+    if json: print(json_of(dict(problems=wrong, **found)))
     else:
         for problem in wrong: print(f"problem: {problem}")
         images = ", ".join(f"{name} {n}" for name, n in found["images"].items())
@@ -141,7 +155,7 @@ def study_show(
 # %% ../../nbs/91_command.study.ipynb #e724439c
 def study_pack(
     folder:Folder,
-    destination:Annotated[str, Typed("DEST")] # Folder to write records.parquet and the settings to
+    destination:Destination # Folder to write records.parquet and the settings to
 )->int: # Exit code
     "Put all records of a study into one small file, to keep or share"
     from gradlr.study.folder import pack

@@ -4,12 +4,19 @@
 
 # %% auto #0
 __all__ = ['Count', 'Pixels', 'Seconds', 'Components', 'File', 'Weights', 'Name', 'Preset', 'Folder', 'Out', 'Data', 'Images',
-           'Device', 'Engine', 'positive', 'number_or_share', 'Typed', 'use']
+           'Target', 'Destination', 'Device', 'Engine', 'positive', 'number_or_share', 'Typed', 'use', 'as_typed',
+           'json_of']
 
 # %% ../../nbs/90_command.types.ipynb #bdd6776e
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from json import dumps, loads
+from os.path import expanduser
 from typing import Annotated, Literal
+
+from ..errors import InputError
 
 # %% ../../nbs/90_command.types.ipynb #17ccd9fb
 def positive(
@@ -42,16 +49,18 @@ Count = Annotated[int, Typed("N", read=positive)]
 Pixels = Annotated[int, Typed("PX", read=positive)]
 Seconds = Annotated[int, Typed("SECONDS", read=positive)]
 Components = Annotated[int|float, Typed("N", read=number_or_share)]
-File = Annotated[str, Typed("FILE")]
-Weights = Annotated[str, Typed("WEIGHTS")]
+File = Annotated[str, Typed("FILE", read=expanduser)]
+Weights = Annotated[str, Typed("WEIGHTS", read=expanduser)]
 Name = Annotated[str, Typed("NAME")]
-Preset = Annotated[str, Typed("STUDY", "demo, small, thesis, or a TOML file as `gradlr study show` prints it")]
-Folder = Annotated[str, Typed("DIR", "a study's folder")]
-Out = Annotated[str, Typed("DIR", "folder that the study is run in (default: out/NAME)")]
+Preset = Annotated[str, Typed("STUDY", "demo, small, thesis, or a TOML file as `gradlr study show` prints it", expanduser)]
+Folder = Annotated[str, Typed("DIR", "a study's folder", expanduser)]
+Out = Annotated[str, Typed("DIR", "folder that the study is run in (default: out/NAME)", expanduser)]
 Data = Annotated[str, Typed("DIR", "where EMNIST and CIFAR-10 are, or are downloaded to "
-                                   "(default: $GRADLR_DATA, then the user's cache folder)")]
+                                   "(default: $GRADLR_DATA, then the user's cache folder)", expanduser)]
 Images = Annotated[str, Typed("IMAGES", "a sample (digits01, photos02, emnist01, cifar02, …), "
-                                        "or an image folder with one folder a class")]
+                                        "or an image folder with one folder a class", expanduser)]
+Target = Annotated[str, Typed("FOLDER", read=expanduser)]
+Destination = Annotated[str, Typed("DEST", read=expanduser)]
 Device = Literal["cpu", "cuda", "mps"]
 Engine = Literal["processes", "dask", "ray"]
 
@@ -63,3 +72,22 @@ def use(
     if device is None: return
     from gradlr.machine import use_device
     use_device(device)
+
+# %% ../../nbs/90_command.types.ipynb #90e70002
+@contextmanager
+def as_typed(
+    **options:str # Name of a parameter → the option
+)->Iterator[None]:
+    "Have an `InputError` name options as they are typed"
+    try: yield
+    except InputError as e:
+        message = str(e)
+        for name, option in options.items(): message = re.sub(rf"(?<!\S){name}(?![^\s,:;])", option, message)
+        raise InputError(message) from e
+
+# %% ../../nbs/90_command.types.ipynb #90e70005
+def json_of(
+    value # Texts, numbers, lists and dictionaries
+)->str: # One line of ASCII
+    "JSON that every reader takes"
+    return dumps(loads(dumps(value), parse_constant=lambda _: None))

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.ticker import LogFormatter
 
+from ..errors import drawn
 from ..statistics.intervals import interval
 from ..statistics.verdicts import loss_interval
 from gradlr.evidence.tables import (
@@ -79,7 +80,7 @@ def _draw_line(
     if rows.empty: return
     epochs, mean, half = intervals(rows.groupby("epoch")[measure])
     look = dict(color="0.35", linestyle="--") if way == "scratch" else dict(color=colour)
-    ax.plot(epochs, mean, label=way, marker=".", **look)
+    ax.plot(epochs, mean, label=drawn(way), marker=".", **look)
     # two repeats have an interval of six times their range: they are drawn as they are
     if rows["repeat"].nunique() < 3:
         ax.plot(rows["epoch"], rows[measure], ".", color=look["color"], alpha=0.5, markersize=4)
@@ -108,7 +109,7 @@ def draw_repeats(
         mean, half, _ = interval(values)
         ax.plot(values, [y]*len(values), "o", color="0.7", markersize=4)
         ax.errorbar(mean, y, xerr=None if np.isnan(half) else half, fmt="D", color=colours(1)[0], capsize=3)
-    ax.set(yticks=range(len(rows)), yticklabels=list(rows), ylim=(-0.6, len(rows) - 0.4))
+    ax.set(yticks=range(len(rows)), yticklabels=list(map(drawn, rows)), ylim=(-0.6, len(rows) - 0.4))
     ax.spines[["top", "right", "left"]].set_visible(False)
 
 # %% ../../nbs/72_evidence.figures.ipynb #49e498e5
@@ -140,7 +141,7 @@ def plot_sources(
         losses = by_source.xs(target, axis=1, level="target").sort_index(axis=1, key=lambda source: source != "")
         draw_repeats(ax, {source or "scratch": values for source, values in losses.items()})
         ax.set_xlabel("final validation loss")
-        ax.set_title(target, y=1)
+        ax.set_title(drawn(target), y=1)
     fig.tight_layout()
     plt.close(fig)
     return fig
@@ -156,7 +157,7 @@ def plot_weights(
         rows = final(experiment_rows(table, source, target))
         _draw_weights(ax, rows[rows["strategy"].isin(["scratch", "uniform", "gradual"])])
         ax.set_xlabel("weight")
-        ax.set_title(f"{source} → {target}", y=1)
+        ax.set_title(drawn(f"{source} → {target}"), y=1)
         ax.invert_xaxis()
     axes[0,0].set_ylabel("final validation loss")
     axes[0,-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -177,7 +178,7 @@ def _draw_weights(
         # On a logarithmic axis an interval that reaches 0 would have no lower end
         reach = [np.minimum(half, mean*0.8), half]
         ax.errorbar(weights, mean, yerr=reach, marker="o", markersize=4, capsize=2, color=colour,
-                    label=", ".join([*settings, f"rate {rate:g}"]))
+                    label=drawn(", ".join([*settings, f"rate {rate:g}"])))
     scratch = rows[rows["strategy"] == "scratch"].groupby("head_lr")["valid_loss"].mean()
     if len(scratch): ax.axhline(scratch.min(), color="0.35", linestyle="--", label="scratch")
 
@@ -197,7 +198,8 @@ def plot_effects(
         if pd.isna(row["mean"]): continue
         half = None if pd.isna(row["low"]) or np.isinf(row["low"]) else (row["high"] - row["mean"])/margin
         ax.errorbar(row["mean"]/margin, -y, xerr=half, fmt="D", color=colours(1)[0], capsize=3)
-    labels = [f"{found.question}\n{row['answer']}" for found, (_, row) in zip(compared, rows.iterrows(), strict=True)]
+    answers = rows["answer"].tolist()
+    labels = [drawn(f"{found.question}\n{answer}") for found, answer in zip(compared, answers, strict=True)]
     ax.set(yticks=[-y for y in range(len(compared))], yticklabels=labels, ylim=(-len(compared) + 0.4, 0.6),
            xlabel="worse ←  in multiples of the difference that matters  → better")
     ax.spines[["top", "right", "left"]].set_visible(False)
@@ -221,11 +223,11 @@ def plot_ladders(
         for (way, cells), colour in zip(ways, colours(max(ways.ngroups, 1)), strict=False):
             means = cells.groupby("head_lr")[f"valid_{outcome}"].mean()
             label = ", ".join(name if isinstance(name, str) else f"{name:g}" for name in way)
-            ax.plot(means.index, means, marker=".", color=colour, label=label)
+            ax.plot(means.index, means, marker=".", color=colour, label=drawn(label))
         ax.set(xscale="log", xlabel="initial rate")
         if outcome == "accuracy": ax.set_ylim(max(ax.get_ylim()[0], 0), min(ax.get_ylim()[1], 1))
         else: logarithmic(ax)
-        ax.set_title(f"{source} → {target}", y=1)
+        ax.set_title(drawn(f"{source} → {target}"), y=1)
     axes[0,0].set_ylabel(f"validation {outcome.replace('_', ' ')}")
     axes[0,-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     fig.tight_layout()

@@ -22,7 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib import pyplot as plt
 
-from ..errors import InputError
+from ..errors import InputError, drawn, visible
 from .answers import QUESTIONS, answers, decided, decided_by_experiment, regime
 from .figures import plot_curves, plot_effects, plot_gains, plot_ladders, plot_sources, plot_weights
 from gradlr.evidence.tables import (
@@ -214,9 +214,10 @@ def pictures_of(
     rates = {f"weight {weight:g}": gradual_lrs(1., weight, len(facts.groups)) for weight in study.weights}
     figures["rates"] = plot_rates(rates), "learning rate by layer for each weight"
     if facts.curves:
-        marks = {f"{e.source} → {e.target}": e.head_lrs or (() if study.is_fair else study.head_lrs)
+        marks = {drawn(f"{e.source} → {e.target}"): e.head_lrs or (() if study.is_fair else study.head_lrs)
                  for e in study.experiments}
-        figures["finder"] = plot_finder(facts.curves, marks), "loss against learning rate"
+        curves = {drawn(title): curve for title, curve in facts.curves.items()}
+        figures["finder"] = plot_finder(curves, marks), "loss against learning rate"
     return {key: picture(fig, says, f"picture{i}") for i, (key, (fig, says)) in enumerate(figures.items(), 1)}
 
 # %% ../../nbs/73_evidence.report.ipynb #63b10001
@@ -241,10 +242,17 @@ def page_of(
     pictures:dict[str|tuple[str,str,str],Picture] # From `pictures_of`
 )->str: # HTML
     "The page of a report"
-    templates = Environment(loader=FileSystemLoader(str(files("gradlr"))), autoescape=True, undefined=StrictUndefined,
-                            trim_blocks=True, lstrip_blocks=True)
+    templates = Environment(loader=FileSystemLoader(str(files("gradlr"))), autoescape=True, finalize=_shown,
+                            undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page = templates.get_template("report.html")
     return page.render(facts=facts, pictures=pictures, style=STYLE, version=version("gradlr"))
+
+# %% ../../nbs/73_evidence.report.ipynb #73e70001
+def _shown(
+    value # Of an expression in a template
+): # The same, unless it is text that is not markup yet
+    "What a page shows: characters that act are seen as their numbers, and tags as text by `autoescape`"
+    return visible(value) if type(value) is str else value
 
 # %% ../../nbs/73_evidence.report.ipynb #c0c0c001
 @contextmanager

@@ -15,7 +15,7 @@ from pathlib import Path
 from fastcore.docments import docments
 from pydantic import TypeAdapter, ValidationError
 
-from ..errors import InputError, one_of
+from ..errors import InputError, one_of, visible
 from ..images.samples import Sample
 from .settings import PRESETS, Experiment, Question, Study, problems
 
@@ -31,11 +31,17 @@ def _not_default(
     values = {f.name: (getattr(thing, f.name), f.default) for f in fields(thing)}
     return {WORD_FOR.get(name, name): value for name, (value, default) in values.items() if value != default}
 
-def _toml_lines(
-    values:dict # By name: texts, numbers, or sequences of them
+def _toml(
+    value # A text, a number, or a sequence of them
 )->str:
-    "Values as TOML lines, in JSON's notation, which TOML shares for what a study holds"
-    return "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items())
+    "A value in JSON's notation, which TOML shares for what a study holds, but for the delete character"
+    return visible(json.dumps(value, ensure_ascii=False))
+
+def _toml_lines(
+    values:dict # By name: what `_toml` writes
+)->str:
+    "Values as TOML lines"
+    return "\n".join(f"{name} = {_toml(value)}" for name, value in values.items())
 
 # %% ../../nbs/61_study.toml.ipynb #ed08c146
 def to_toml(
@@ -49,7 +55,7 @@ def to_toml(
     for question in study.questions: parts.append("[[questions]]\n" + _toml_lines(_not_default(question)))
     for experiment in study.experiments: parts.append("[[experiments]]\n" + _toml_lines(_not_default(experiment)))
     for name, sample in study.samples.items():
-        parts.append(f"[samples.{json.dumps(name)}]\n" + _toml_lines(_not_default(sample)))
+        parts.append(f"[samples.{_toml(name)}]\n" + _toml_lines(_not_default(sample)))
     return "\n\n".join(parts) + "\n"
 
 # %% ../../nbs/61_study.toml.ipynb #53da2898
@@ -61,7 +67,7 @@ def _line_of(
     location:tuple # Field, after its table: ("size",), ("experiments", 1, "target"), ("samples", "mine", "train")
 )->str: # ", line 7", or nothing where the field is not in the file
     "Where in a TOML file a field stands"
-    lines, start = text.splitlines(), 0
+    lines, start = text.split("\n"), 0
     table, *inside = location
     if table in HEADERS and inside:
         header = HEADERS[table].format(re.escape(str(inside[0])))
@@ -127,8 +133,10 @@ def read_study(
     file:str|Path # A TOML file
 )->Study:
     "A study from its TOML file; raises `InputError` that names fields and lines"
-    try: text = Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as e: raise InputError(f"cannot read {str(file)!r}: {e}") from e
+    # editors of Windows write a mark of the byte order before the text
+    try: text = Path(file).expanduser().read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as e: raise InputError(f"{str(file)!r} is not UTF-8: save it in that encoding") from e
+    except OSError as e: raise InputError(f"cannot read {str(file)!r}: {e}") from e
     try: values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as e: raise InputError(f"{file}: not TOML: {e}") from e
     for question in _tables(values.get("questions")):
