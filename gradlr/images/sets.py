@@ -7,6 +7,9 @@ __all__ = ['three_channels', 'ImageSet', 'image_digest', 'save_images', 'read_im
 
 # %% ../../nbs/11_images.sets.ipynb #871cae79
 import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from ..errors import InputError
@@ -27,21 +30,53 @@ def three_channels(
     "Gray repeated to three channels, as a view"
     return images.expand(*images.shape[:-3], 3, *images.shape[-2:])
 
+# %% ../../nbs/11_images.sets.ipynb #11c00002
+def _indices(
+    labels, # One a image, in a tensor, an array or a list
+    names:int # How many classes they point into
+)->torch.Tensor: # int64, on the processor
+    "Labels in the one form that they have here; raises `InputError` where one is no index into the classes"
+    labels = torch.as_tensor(labels).detach().cpu()
+    if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
+        raise InputError(f"labels must be integers, one a image, got {labels.dtype} {tuple(labels.shape)}")
+    labels = labels.long().contiguous()
+    beyond = labels[(labels < 0) | (labels >= names)]
+    if len(beyond):
+        raise InputError(f"{len(beyond)} of {len(labels)} labels stand for none of the {names} classes, "
+                         f"such as {beyond[0].item()}: name every class, and count from 0")
+    return labels
+
+# %% ../../nbs/11_images.sets.ipynb #11c00005
+def _class_names(
+    classes:Iterable # In label order
+)->tuple[str,...]:
+    "Names in the one form that they have here; raises `InputError` where one stands twice"
+    if isinstance(classes, str): raise InputError(f"classes must be several names, got the one text {classes!r}")
+    names = tuple(map(str, classes))
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice: raise InputError(f"a class name stands for one class, and these stand twice: {', '.join(twice)}")
+    return names
+
 # %% ../../nbs/11_images.sets.ipynb #801efe44
 @dataclass(frozen=True, eq=False)
 class ImageSet:
     "Labelled images of one size, as one block of bytes; raises `InputError` where images and labels do not fit"
     images:torch.Tensor # uint8, images × channels × height × width; 1 or 3 channels
-    labels:torch.Tensor # int64, one a image: an index into `classes`
-    classes:tuple[str,...] # Class names, in label order
+    labels:torch.Tensor # One a image: an index into `classes`; integers of any type become int64
+    classes:tuple[str,...] # Class names, in label order, each once
     provenance:str # Where the images come from, in words
 
     def __post_init__(self):
-        dtype, shape = self.images.dtype, tuple(self.images.shape)
+        images = torch.as_tensor(self.images).cpu()
+        dtype, shape = images.dtype, tuple(images.shape)
         if dtype != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3):
             raise InputError(f"images must be uint8, n × 1 or 3 × height × width, got {dtype} {shape}")
-        if len(self.labels) != len(self.images):
-            raise InputError(f"{len(self.images)} images have {len(self.labels)} labels")
+        classes = _class_names(self.classes)
+        labels = _indices(self.labels, len(classes))
+        if len(labels) != len(images): raise InputError(f"{len(images)} images have {len(labels)} labels")
+        # A frozen dataclass has no other way to bring its fields to one form
+        for name, value in dict(images=images, labels=labels, classes=classes).items():
+            object.__setattr__(self, name, value)
 
     def __len__(self): return len(self.images)
 
@@ -64,6 +99,17 @@ class ImageSet:
         "A part of the images"
         return replace(self, images=self.images[index], labels=self.labels[index])
 
+    def labelled_as(self,
+        classes:tuple[str,...] # Class names in the order wanted; those of images here are among them
+    )->"ImageSet":
+        "The same images, labelled by the order of other names; raises `InputError` for images whose class is not there"
+        missing = [name for name, images in self.counts().items() if images and name not in classes]
+        if missing:
+            raise InputError(f"the images of {self.provenance} have classes that the others lack: "
+                             f"{', '.join(missing)}; the others' are {', '.join(classes)}")
+        places = torch.tensor([classes.index(name) if name in classes else -1 for name in self.classes])
+        return replace(self, labels=places[self.labels], classes=classes)
+
     def show(self,
         columns:int=8 # Images a class
     )->plt.Figure:
@@ -71,7 +117,7 @@ class ImageSet:
         rows = len(self.classes)
         fig, axes = plt.subplots(rows, columns, figsize=(columns*0.8, rows*0.9), squeeze=False)
         for label, row in enumerate(axes):
-            row[0].set_title(self.classes[label], loc="left", fontsize=8)
+            row[0].set_title(self.classes[label], loc="left", fontsize=8, parse_math=False)
             for ax in row: ax.set_axis_off()
             of_class = self.images[self.labels == label]
             for ax, image in zip(row, of_class): ax.imshow(three_channels(image).permute(1, 2, 0))
@@ -92,14 +138,17 @@ def save_images(
 )->None:
     "Write a set of images as safetensors, whole or not at all"
     tensors = dict(images=images.images.contiguous(), labels=images.labels)
-    about = dict(classes="\n".join(images.classes), provenance=images.provenance)
+    about = dict(classes=json.dumps(images.classes), provenance=images.provenance)
     write_whole(Path(file), save(tensors, metadata=about))
 
 # %% ../../nbs/11_images.sets.ipynb #917da935
 def read_images(
     file:str|Path # A file written by `save_images`
 )->ImageSet:
-    "Read a set of images that `save_images` wrote"
-    with safe_open(str(file), "pt") as stored:
-        images, labels, about = stored.get_tensor("images"), stored.get_tensor("labels"), stored.metadata()
-        return ImageSet(images, labels, tuple(about["classes"].split("\n")), about["provenance"])
+    "Read a set of images that `save_images` wrote; raises `InputError` for any other file"
+    try:
+        with safe_open(str(file), "pt") as stored:
+            images, labels, about = stored.get_tensor("images"), stored.get_tensor("labels"), stored.metadata()
+        return ImageSet(images, labels, json.loads(about["classes"]), about["provenance"])
+    except (SafetensorError, ValueError, TypeError, KeyError) as e:
+        raise InputError(f"{str(file)!r} is no set of images of this version ({e}): remove it, to have it drawn") from e
