@@ -158,12 +158,13 @@ def _eight_bits(
 WRONG_SHOWN = 20 # Wrong files in a message; the rest are counted
 
 class FolderImages:
-    "Labelled image files, read when they are taken: of a sample, those that it draws"
+    "Labelled image files, read when they are taken; raises `InputError` for a size below 1"
     def __init__(self,
         files:dict[str,list[Path]], # Of each class
         size:int|None, # Side in pixels to scale and crop to; None where all images have one size already
         provenance:str # Where the images come from, in words
     ):
+        if size is not None and size < 1: raise InputError(f"size must be at least 1 pixel, got {size}")
         self.files = [file for of_class in files.values() for file in of_class]
         counts = torch.tensor([len(of_class) for of_class in files.values()])
         self.labels = torch.repeat_interleave(torch.arange(len(files)), counts)
@@ -185,7 +186,7 @@ class FolderImages:
                 pixels[place] = array
             except InputError as e: wrong.append(str(e))
             except MemoryError as e:
-                raise InputError(f"memory ran out while {str(self.files[i])!r} was read, which is no fault of the file: "
+                raise InputError(f"memory ran out while {str(self.files[i])!r} was read, which is not its fault: "
                                  "choose a smaller size, or fewer images") from e
         if len(wrong) > WRONG_SHOWN: wrong[WRONG_SHOWN:] = [f"and {len(wrong) - WRONG_SHOWN} more"]
         if wrong: raise InputError("\n".join(wrong))

@@ -38,7 +38,7 @@ def _indices(
     names:int # How many classes they point into
 )->torch.Tensor: # int64, on the processor
     "Labels in the one form that they have here; raises `InputError` where one is no index into the classes"
-    labels = torch.as_tensor(labels).detach().cpu()
+    labels = torch.as_tensor(labels, device="cpu").detach()
     if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
         raise InputError(f"labels must be integers, one a image, got {labels.dtype} {tuple(labels.shape)}")
     labels = labels.long().contiguous()
@@ -69,7 +69,7 @@ class ImageSet:
     provenance:str # Where the images come from, in words
 
     def __post_init__(self):
-        images = torch.as_tensor(self.images).cpu()
+        images = torch.as_tensor(self.images, device="cpu")
         dtype, shape = images.dtype, tuple(images.shape)
         if dtype != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3):
             raise InputError(f"images must be uint8, n × 1 or 3 × height × width, got {dtype} {shape}")
@@ -109,7 +109,7 @@ class ImageSet:
         if missing:
             raise InputError(f"the images of {self.provenance} have classes that the others lack: "
                              f"{', '.join(missing)}; the others' are {', '.join(classes)}")
-        places = torch.tensor([classes.index(name) if name in classes else -1 for name in self.classes])
+        places = torch.tensor([classes.index(name) if name in classes else -1 for name in self.classes], device="cpu")
         return replace(self, labels=places[self.labels], classes=classes)
 
     def show(self,
