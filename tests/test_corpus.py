@@ -105,7 +105,7 @@ def test_memory_that_runs_out_is_no_fault_of_the_file(tmp_path, monkeypatch):
         load_folder(classes, size=1_000_000)
     def no_memory(*arguments, **options): raise MemoryError
     monkeypatch.setattr("PIL.Image.Image.load", no_memory)
-    with pytest.raises(InputError, match="memory ran out while .*0.png' was read, which is no fault") as told:
+    with pytest.raises(InputError, match="memory ran out while .*0.png' was read, which is not its fault") as told:
         load_folder(classes)
     assert "mend" not in str(told.value)
 
