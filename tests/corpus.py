@@ -23,6 +23,7 @@ GRAY_ON_WHITE = GRAY.copy()
 GRAY_ON_WHITE[:8] = 255
 RED_ON_WHITE = QUADRANTS.copy()
 RED_ON_WHITE[:8, :8] = 255
+ONE_BIT_ON_WHITE = np.full_like(QUADRANTS, 255)
 ONE_BIT = np.where(GRAY >= 128, 255, 0).astype(np.uint8)
 
 def saved(image:Image.Image, format:str, **options)->bytes:
@@ -84,19 +85,29 @@ def coloured()->dict[str,tuple[bytes,np.ndarray,int]]:
 
 def without_colour()->dict[str,tuple[bytes,np.ndarray,int]]:
     "Gray of 8 and of 16 bits, black and white"
-    gray, one_bit = rgb().convert("L"), rgb().convert("1", dither=0)
-    sixteen = Image.fromarray(GRAY[..., 0].astype(np.uint16)*257)
+    gray, one_bit, sixteen = rgb().convert("L"), rgb().convert("1", dither=0), sixteen_bits()
     formats = dict(png="PNG", bmp="BMP", tiff="TIFF", pgm="PPM", gif="GIF", tga="TGA")
     found = {f"gray.{ending}": (saved(gray, format), GRAY, 0) for ending, format in formats.items()}
     for ending, format in dict(png="PNG", tiff="TIFF").items():
         found[f"one bit.{ending}"] = saved(one_bit, format), ONE_BIT, 0
         found[f"sixteen.{ending}"] = saved(sixteen, format), GRAY, 0
+    found["sixteen.pgm"] = b"P5 16 16 65535\n" + np.asarray(sixteen).astype(">u2").tobytes(), GRAY, 0
+    found["twelve.pgm"] = b"P5 16 16 4095\n" + (GRAY[..., 0]*16.05).astype(">u2").tobytes(), GRAY, 1
     return found
+
+def sixteen_bits()->Image.Image: return Image.fromarray(GRAY[..., 0].astype(np.uint16)*257)
 
 def transparent()->dict[str,tuple[bytes,np.ndarray,int]]:
     "Pictures of which a part cannot be seen"
-    half, palette = half_transparent(), rgb().quantize(8)
+    half, palette, one_bit = half_transparent(), rgb().quantize(8), rgb().convert("1", dither=0)
+    red_as_gray = int(GRAY[0, 0, 0])
+    red_gray = GRAY.copy()
+    red_gray[:8, :8] = 255
     return {
+        "transparent sixteen.png": (saved(sixteen_bits(), "PNG", transparency=red_as_gray*257), red_gray, 0),
+        "transparent eight.png": (saved(rgb().convert("L"), "PNG", transparency=red_as_gray), red_gray, 0),
+        "transparent black.png": (saved(one_bit, "PNG", transparency=0), ONE_BIT_ON_WHITE, 0),
+        "transparent 48 bits.png": (deep_png(QUADRANTS, (255, 0, 0)), RED_ON_WHITE, 0),
         "transparent.png": (saved(half, "PNG"), ON_WHITE, 0),
         "transparent.webp": (saved(half, "WEBP", lossless=True, exact=True), ON_WHITE, 0),
         "transparent.tiff": (saved(half, "TIFF"), ON_WHITE, 0),
@@ -148,6 +159,13 @@ def png(width:int, height:int, *header:int, content:bytes=b"")->bytes:
     if content: parts.append(chunk(b"IDAT", zlib.compress(content, 9)))
     return b"".join([*parts, chunk(b"IEND", b"")])
 
+def deep_png(pixels:np.ndarray, transparent:tuple[int,...])->bytes:
+    "A PNG file of 16 bits a channel, one colour of which cannot be seen"
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels.astype(int).reshape(len(pixels), -1)*257)
+    whole = png(pixels.shape[1], len(pixels), 16, 2, 0, 0, 0, content=rows)
+    start, colour = whole.index(b"IDAT") - 4, struct.pack(">3H", *[257*value for value in transparent])
+    return whole[:start] + chunk(b"tRNS", colour) + whole[start:]
+
 def bomb(side:int)->bytes:
     "A small PNG file of a huge picture"
     return png(side, side, 1, 0, 0, 0, 0, content=bytes(side*(side//8 + 1)))
@@ -168,6 +186,8 @@ def bad_images()->dict[str,bytes]:
         "bad sum.png": bytes(damaged),
         "floats.tiff": saved(Image.fromarray(rng.random((16, 16), dtype=np.float32)), "TIFF"),
         "wide integers.tiff": saved(Image.fromarray(np.arange(256, dtype=np.int32).reshape(16, 16)), "TIFF"),
+        "twelve bits.tiff": saved(Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64)), "TIFF"),
+        "twelve bits.png": saved(Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64)), "PNG"),
         "bomb.png": bomb(20_000),
         "large.png": bomb(12_000),
         "icon.ico": saved(photo, "ICO"),
@@ -212,7 +232,7 @@ def pictures(folder:Path, side:int=8, **counts:int)->Path:
 
 def folders(place:Path)->dict[str,tuple[Path,str|None]]:
     "By name: a folder, and what has to be said of it; None where it is sound"
-    return without_classes(place) | with_wrong_images(place) | sound_folders(place)
+    return without_classes(place) | that_lose_images(place) | with_wrong_images(place) | sound_folders(place)
 
 def without_classes(place:Path)->dict[str,tuple[Path,str]]:
     "Folders that do not hold two classes with images"
@@ -233,6 +253,23 @@ def without_classes(place:Path)->dict[str,tuple[Path,str]]:
         "empty class": (hollow, "class 'dog'"),
         "folders in a class": (deep, "class 'dog'"),
         "hidden classes": (hidden, "holds no class folders"),
+    }
+
+def that_lose_images(place:Path)->dict[str,tuple[Path,str]]:
+    "Folders that hold more than would be read"
+    lost, nested, linked = (pictures(place/name, cat=3, dog=3) for name in ("lost", "nested", "linked"))
+    (lost/"wolf").symlink_to(place/"not there")
+    pictures(nested/"cat", young=2)
+    (linked/"cat"/"more").symlink_to(nested/"dog")
+    for part in ("train", "val"): pictures(place/"parts"/part, cat=2, dog=2)
+    odd = pictures(place/"odd bytes", cat=3, dog=3)
+    (odd/"dog").rename(odd/os.fsdecode(b"\xff\xfe"))
+    return {
+        "a class on a missing disk": (lost, "a link that leads nowhere"),
+        "folders beside images": (nested, "holds folders (young)"),
+        "a link to more images": (linked, "holds folders (more)"),
+        "folder of parts": (place/"parts", "parts/train' instead"),
+        "class name of odd bytes": (odd, "no UTF-8"),
     }
 
 def with_wrong_images(place:Path)->dict[str,tuple[Path,str]]:
@@ -260,7 +297,8 @@ def sound_folders(place:Path)->dict[str,tuple[Path,None]]:
     (place/"link").symlink_to(few)
     finder = pictures(place/"finder", cat=2, dog=2)
     (finder/"cat"/".DS_Store").write_bytes(b"x")
-    found = {"endless links": endless, "few images": few, "link to a folder": place/"link", "hidden files": finder}
+    names = pictures(place/"names", **{"new\nline": 2, "$x^2": 2})
+    found = {"class names": names, "endless links": endless, "few images": few, "link to a folder": place/"link", "hidden files": finder}
     for name in ("with space", "ünï", "-dash", "new\nline", "l"*200):
         found[f"name {name!r}"] = pictures(place/name, cat=2, dog=2)
     return {name: (folder, None) for name, folder in found.items()}
@@ -304,7 +342,15 @@ def hostile_zips(place:Path)->dict[Path,str]:
     damaged[40] ^= 0xff
     (place/"damaged.zip").write_bytes(damaged)
     (place/"no.zip").write_bytes(b"not an archive")
+    name = zipped(place/"name.zip", éé=b"x")
+    name.write_bytes(name.read_bytes().replace("éé".encode(), b"\xff\xfe\xff\xfe"))
+    short = zipped(place/"short.zip", a=b"x", b=b"y")
+    # It says that its list takes the bytes of one member
+    short.write_bytes(short.read_bytes()[:-10] + struct.pack("<LLH", 47, short.read_bytes().index(b"PK\1\2") + 47, 0))
     return {
+        name: "was not unpacked",
+        short: "lists 1 members of 2",
+        zipped(place/"deep.zip", **{"a/"*1800 + "b": b"x"}): "64 folders deep",
         zipped(place/"up.zip", **{"../up": b"x"}): OUTSIDE,
         zipped(place/"root.zip", **{str(place/"outside"): b"x"}): OUTSIDE,
         zipped(place/"drive.zip", **{"C:\\up": b"x"}): OUTSIDE,
@@ -322,6 +368,11 @@ def hostile_tars(place:Path)->dict[Path,str]:
     half = tar(place/"half.tar.gz", (member("a"), np.random.default_rng(0).bytes(50_000)), mode="w:gz")
     half.write_bytes(half.read_bytes()[:half.stat().st_size//2])
     (place/"no.tar").write_bytes(b"not an archive"*100)
+    cut = tar(place/"cut.tar", (member("a"), b"x"), (member("b"), b"y"))
+    cut.write_bytes(cut.read_bytes()[:1024])
+    header = member("a", tarfile.XHDTYPE)
+    header.size = 3_000_000_000
+    (place/"header.tar").write_bytes(header.tobuf() + bytes(1024))
     out_and_up = (member("out", tarfile.SYMTYPE, ".."), b""), (member("out/up"), b"x")
     return {
         tar(place/"up.tar", (member("../up"), b"x")): OUTSIDE,
@@ -333,6 +384,9 @@ def hostile_tars(place:Path)->dict[Path,str]:
         tar(place/"file and folder.tar", (member("a"), b"x"), (member("a/b"), b"x")): "twice",
         tar(place/"zeros.tar.gz", (member("zeros"), bytes(30_000_000)), mode="w:gz"): "more than 0.02 GB",
         tar(place/"many.tar", *[(member(str(i)), b"") for i in range(2000)]): "more than 1,000 files",
+        cut: "no end mark",
+        place/"header.tar": "a header of 3,000,000,000 bytes",
+        tar(place/"deep.tar", (member("a/"*1800 + "b"), b"x")): "64 folders deep",
         place/"no.tar": "was not unpacked",
         place/"half.tar.gz": "was not unpacked",
     }

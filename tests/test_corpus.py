@@ -2,6 +2,7 @@
 import http.server
 import pickle
 import shutil
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision.datasets import CIFAR10
 
-from corpus import bad_images, folders, good_images, hostile_archives, odd_files, pictures
+from corpus import bad_images, folders, good_images, hostile_archives, odd_files, pictures, turned
 from gradlr.errors import InputError
 from gradlr.images.archives import unpack
 from gradlr.images.datasets import TRIES, load_cifar10, load_images
+from gradlr.images.drawing import training_images
 from gradlr.images.folders import load_folder, read_image
 from gradlr.images.loaders import dataloaders
 from gradlr.networks.checkpoints import load_body, read_checkpoint
@@ -76,7 +79,53 @@ def test_an_archive_of_class_folders_is_a_set_of_images(tmp_path):
         for _ in range(2): assert load_images(archive, folder=tmp_path/"data").counts() == dict(cat=3, dog=2)
     assert len(list((tmp_path/"data"/"archives").iterdir())) == 2
 
-def test_a_broken_download_is_tried_three_times(tmp_path, monkeypatch):
+TOGETHER = """
+import sys
+from pathlib import Path
+from gradlr.images.datasets import load_images
+Path(sys.argv[3]).touch()
+while len(list(Path(sys.argv[3]).parent.iterdir())) < 3: pass
+print(load_images(sys.argv[1], folder=sys.argv[2]).counts())
+"""
+
+def test_three_processes_that_unpack_one_archive_all_have_it(tmp_path):
+    made = pictures(tmp_path/"made", cat=3, dog=2)
+    for i in range(1500): (made/"cat"/f".{i}").touch()
+    archive, ready = shutil.make_archive(str(tmp_path/"pets"), "zip", made), tmp_path/"ready"
+    ready.mkdir()
+    words = [sys.executable, "-c", TOGETHER, archive, str(tmp_path/"data")]
+    asked = [subprocess.Popen([*words, str(ready/str(i))], stdout=subprocess.PIPE, text=True) for i in range(3)]
+    said = [process.communicate(timeout=100)[0] for process in asked]
+    assert said == [f"{dict(cat=3, dog=2)}\n"]*3
+    assert [folder.name[0] != "." for folder in (tmp_path/"data"/"archives").iterdir()] == [True]
+
+def test_memory_that_runs_out_is_no_fault_of_the_file(tmp_path, monkeypatch):
+    classes = pictures(tmp_path/"pets", cat=3, dog=3)
+    with pytest.raises(InputError, match="images of 1000000×1000000 pixels take .* choose a smaller size"):
+        load_folder(classes, size=1_000_000)
+    def no_memory(*arguments, **options): raise MemoryError
+    monkeypatch.setattr("PIL.Image.Image.load", no_memory)
+    with pytest.raises(InputError, match="memory ran out while .*0.png' was read, which is not its fault") as told:
+        load_folder(classes)
+    assert "mend" not in str(told.value)
+
+def test_photos_that_are_held_otherwise_are_cropped_in_every_command(tmp_path):
+    for name, level in dict(cat=50, dog=200).items():
+        (tmp_path/"pets"/name).mkdir(parents=True)
+        for i in range(3):
+            photo = np.full((48, 64, 3), level + i, np.uint8)
+            # What a crop leaves out
+            photo[:, :5] = photo[:, -5:] = 255 - level
+            turn = turned(6) if (name, i) == ("cat", 1) else turned(1)
+            Image.fromarray(photo).save(tmp_path/"pets"/name/f"{i}.png", exif=turn)
+    for size in (224, 32):
+        images = training_images(str(tmp_path/"pets"), size)
+        assert images.counts() == dict(cat=3, dog=3) and images.images.shape[-2:] == (size, size)
+        values = {name: images.images[images.labels == i].unique().tolist() for i, name in enumerate(images.classes)}
+        assert values == dict(cat=[50, 51, 52], dog=[200, 201, 202])
+        assert load_images(str(tmp_path/"pets"), size=size).fingerprint == images.fingerprint
+
+def test_a_broken_download_is_tried_three_times(tmp_path, monkeypatch, capsys):
     asked = []
     class Broken(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -89,6 +138,8 @@ def test_a_broken_download_is_tried_three_times(tmp_path, monkeypatch):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{server.server_port}/cifar.tar.gz")
     with pytest.raises(InputError, match="could not be downloaded in 3 tries") as told: load_cifar10(tmp_path)
+    said = capsys.readouterr()
+    assert "downloading CIFAR10" in said.err and not said.out
     server.shutdown()
     # torchvision asks twice: where, and what
     assert len(asked) == 2*TRIES and str(tmp_path) in str(told.value)

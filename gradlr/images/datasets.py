@@ -8,6 +8,7 @@ __all__ = ['PHOTOS', 'TILE', 'PARTS', 'TRIES', 'OFFICIAL_FILES', 'DATA', 'load_d
 
 # %% ../../nbs/14_images.datasets.ipynb #080557ac
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def _downloaded(
     **kwargs # Passed on, such as EMNIST's `split`
 ):
     "Download a data set, whose checksum torchvision knows; raises `InputError` after so many tries"
-    print(f"downloading {dataset.__name__} to {folder}")
+    print(f"downloading {dataset.__name__} to {folder}", file=sys.stderr)
     for tried in range(1, TRIES + 1):
         try: return dataset(folder, train=train, download=True, **kwargs)
         except (OSError, RuntimeError) as e:
@@ -135,6 +136,9 @@ def open_cifar10(
     if copy.is_dir():
         parts = [class_folders(copy/("train" if train else "test"), classes)
                  for train in PARTS[one_of(part, PARTS, "part")]]
+        if len(set(map(frozenset, parts))) > 1:
+            raise InputError(f"the parts of {str(copy)!r} have other classes each: "
+                             f"{'; '.join(', '.join(of_part) for of_part in parts)}")
         files = {name: [file for of_part in parts for file in of_part[name]] for name in parts[0]}
         return FolderImages(files, None, f"CIFAR-10 from an image folder, part {part}")
     sets = _torchvision(CIFAR10, folder, part)

@@ -7,8 +7,10 @@ __all__ = ['FORMATS', 'WRONG_SHOWN', 'class_folders', 'evenly_spaced', 'read_ima
            'read_all', 'have_one_size', 'below_single_folders']
 
 # %% ../../nbs/13_images.folders.ipynb #d4d734e7
+import mimetypes
 import warnings
 from collections.abc import Sequence
+from errno import EIO, EMFILE, ENFILE, ENOMEM
 from itertools import chain
 from pathlib import Path
 
@@ -17,8 +19,8 @@ import torch
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
-from ..errors import InputError, one_of
-from .sets import ImageSet, image_digest
+from ..errors import NAMES_SHOWN, InputError, one_of
+from .sets import ImageSet, check_memory, image_digest
 
 # %% ../../nbs/13_images.folders.ipynb #77ad38f2
 def class_folders(
@@ -27,31 +29,72 @@ def class_folders(
 )->dict[str,list[Path]]: # Files of each class, sorted by name
     "The files of each class; raises `InputError` where the folder cannot be a set of images"
     if not folder.is_dir(): raise InputError(f"no folder {str(folder)!r}")
-    found = {inside.name: inside for inside in sorted(folder.iterdir()) if inside.is_dir() and not _is_hidden(inside)}
+    shown = _shown(folder)
+    found = {inside.name: inside for inside in shown if inside.is_dir() or _leads_nowhere(inside)}
     if not found:
         raise InputError(f"{str(folder)!r} holds no class folders: it needs one folder a class, with its images inside")
     if len(found) == 1:
         raise InputError(f"{str(folder)!r} holds one class only ({next(iter(found))}): at least two are needed")
-    files = {}
-    for name in classes or found:
-        inside = found[one_of(name, found, "class")]
-        files[name] = sorted(file for file in inside.iterdir() if not file.is_dir() and not _is_hidden(file))
-        if not files[name]: raise InputError(f"class {name!r} in {str(folder)!r} holds no images")
-    return files
+    _tell_of_loose(folder, shown)
+    return {name: _files_of_class(found[one_of(name, found, "class")]) for name in classes or found}
 
 # %% ../../nbs/13_images.folders.ipynb #e585a051
-def _is_hidden(
-    path:Path # Of a file or a folder
+def _shown(
+    folder:Path # Any
+)->list[Path]: # Sorted by name
+    "What is in a folder, without names that begin with a dot, as those that systems leave behind"
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+def _leads_nowhere(
+    path:Path # Of anything
 )->bool:
-    "Does its name begin with a dot, as those that systems leave behind?"
-    return path.name.startswith(".")
+    "Is it a link to what is not there?"
+    return path.is_symlink() and not path.exists()
+
+# %% ../../nbs/13_images.folders.ipynb #13c00001
+def _files_of_class(
+    folder:Path # Of a class
+)->list[Path]: # Sorted by name
+    "The files of a class; raises `InputError` where there are none, or others that would be left out"
+    name, where = folder.name, f"class {folder.name!r} in {str(folder.parent)!r}"
+    if _leads_nowhere(folder):
+        raise InputError(f"{where} is a link that leads nowhere: is a disk missing? Mend or remove the link")
+    if name != name.encode(errors="replace").decode():
+        raise InputError(f"{where} has a name that is no UTF-8: rename the folder")
+    shown, here = _shown(folder), folder.resolve()
+    # A link back to a folder that this one is in adds nothing
+    nested = [path.name for path in shown if path.is_dir() and not here.is_relative_to(path.resolve())]
+    if nested:
+        raise InputError(f"{where} holds folders ({_some(nested)}), which would be left out. Where they are the "
+                         f"classes, name {str(folder)!r} instead; otherwise move their files up, or remove them")
+    files = [path for path in shown if not path.is_dir()]
+    if not files: raise InputError(f"{where} holds no images")
+    return files
+
+def _some(
+    names:list[str] # Of files or folders
+)->str:
+    "The first names, and how many there are"
+    return ", ".join(names[:NAMES_SHOWN]) + (f", … {len(names)} in all" if len(names) > NAMES_SHOWN else "")
+
+# %% ../../nbs/13_images.folders.ipynb #13c00002
+def _tell_of_loose(
+    folder:Path, # Of class folders
+    shown:list[Path] # What is in it
+)->None:
+    "Warn of images beside the class folders, which have no class"
+    loose = [path.name for path in shown
+             if path.is_file() and (mimetypes.guess_type(path.name)[0] or "").startswith("image/")]
+    if loose: warnings.warn(f"{len(loose)} images beside the class folders of {str(folder)!r} are left out: "
+                            f"{_some(loose)}", stacklevel=2)
 
 # %% ../../nbs/13_images.folders.ipynb #7ceff415
 def evenly_spaced(
     items:Sequence, # In order
     n:int|None # So many of them; None is all
 )->Sequence: # As many as asked for, or all where there are fewer
-    "Items from the first on, at even distances"
+    "Items from the first on, at even distances; raises `InputError` for less than one"
+    if n is not None and n < 1: raise InputError(f"at least one image of each class is needed, got {n}")
     if n is None or n >= len(items): return items
     return [items[i*len(items)//n] for i in range(n)]
 
@@ -69,38 +112,59 @@ def read_image(
         refused = warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning)
         with refused, Image.open(file, formats=FORMATS) as image:
             image.load()
-            image = _as_rgb(ImageOps.exif_transpose(image))
+            image = _as_rgb(ImageOps.exif_transpose(image), is_scaled=image.format == "PPM")
             if size: image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
             return np.asarray(image)
+    except MemoryError: raise
     # A damaged file has Pillow raise nearly anything
     except Exception as e:
+        # Too many open files, or a disk that fails, are no fault of the file
+        if isinstance(e, OSError) and e.errno in (EMFILE, ENFILE, ENOMEM, EIO): raise
         raise InputError(f"{str(file)!r} is not an image that can be read ({e}); mend or remove it") from e
 
 # %% ../../nbs/13_images.folders.ipynb #152e629a
 def _as_rgb(
-    image:Image.Image # Of any mode
+    image:Image.Image, # Of any mode
+    is_scaled:bool=False # Have its integers been scaled to 16 bits already?
 )->Image.Image: # Of mode RGB
     "Transparency on white, 16 bits scaled to 8; raises `ValueError` for pixels whose range is not known"
+    # Pillow scales the values of this one format to 16 bits
+    if image.mode == "I" and is_scaled: image = Image.fromarray(np.asarray(image).astype(np.uint16))
     if image.mode in ("I", "F"):
         raise ValueError(f"its pixels are of mode {image.mode}, whose range is not known: "
                          "save it with 8 or 16 bits a channel")
-    # Pillow's own conversion would clip at 255
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image, dtype=np.uint16)//257).astype(np.uint8))
+    if image.mode.startswith("I;16"): image = _eight_bits(image)
+    # Pillow has brought the pixels to 8 bits, and not the colour that is transparent
+    colour = image.info.get("transparency")
+    if image.mode == "RGB" and colour and max(colour) > 255: image.info["transparency"] = tuple(v >> 8 for v in colour)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image.convert("RGB")
+
+def _eight_bits(
+    image:Image.Image # Gray of 16 bits
+)->Image.Image: # Gray of 8 bits, with transparency where there is some
+    "Values scaled, where Pillow's own conversion would clip them; raises `ValueError` for those of 12 bits or less"
+    values = np.asarray(image, dtype=np.uint16)
+    if 0 < values.max() < 4096:
+        raise ValueError(f"its values have 16 bits and end at {values.max()}, as those of 12 bits do, and would be "
+                         "left nearly black: scale them to 65,535, or save them with 8 bits")
+    gray = Image.fromarray((values//257).astype(np.uint8))
+    if "transparency" not in image.info: return gray
+    gray.putalpha(Image.fromarray(np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)))
+    return gray
 
 # %% ../../nbs/13_images.folders.ipynb #d5a7f2fa
 WRONG_SHOWN = 20 # Wrong files in a message; the rest are counted
 
 class FolderImages:
-    "Labelled image files, read when they are taken: of a sample, those that it draws"
+    "Labelled image files, read when they are taken; raises `InputError` for a size below 1"
     def __init__(self,
         files:dict[str,list[Path]], # Of each class
         size:int|None, # Side in pixels to scale and crop to; None where all images have one size already
         provenance:str # Where the images come from, in words
     ):
+        if size is not None and size < 1: raise InputError(f"size must be at least 1 pixel, got {size}")
         self.files = [file for of_class in files.values() for file in of_class]
         counts = torch.tensor([len(of_class) for of_class in files.values()])
         self.labels = torch.repeat_interleave(torch.arange(len(files)), counts)
@@ -114,14 +178,27 @@ class FolderImages:
         index:torch.Tensor # Positions of the images to read, in the order wanted
     )->ImageSet:
         "Read some images; raises `InputError` that lists every file that is no image, or has two labels"
-        arrays, wrong = [], []
-        for i in tqdm(index.tolist(), desc=f"reading {self.provenance}", delay=2, leave=False):
-            try: arrays.append(self._read(self.files[i], int(self.labels[i])))
+        wrong, pixels = [], self._room(len(index), (self.size, self.size, 3)) if self.size else None
+        for place, i in enumerate(tqdm(index.tolist(), desc=f"reading {self.provenance}", delay=2, leave=False)):
+            try:
+                array = self._read(self.files[i], int(self.labels[i]))
+                if pixels is None: pixels = self._room(len(index), array.shape)
+                pixels[place] = array
             except InputError as e: wrong.append(str(e))
+            except MemoryError as e:
+                raise InputError(f"memory ran out while {str(self.files[i])!r} was read, which is not its fault: "
+                                 "choose a smaller size, or fewer images") from e
         if len(wrong) > WRONG_SHOWN: wrong[WRONG_SHOWN:] = [f"and {len(wrong) - WRONG_SHOWN} more"]
         if wrong: raise InputError("\n".join(wrong))
-        images = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
         return ImageSet(images, self.labels[index], self.classes, self.provenance)
+
+    def _room(self,
+        images:int, # How many
+        shape:tuple[int,...] # Of each
+    )->np.ndarray: # uint8, to be filled
+        check_memory(images, *shape[:2])
+        return np.empty((images, *shape), np.uint8)
 
     def _read(self,
         file:Path, # One of them
@@ -146,7 +223,9 @@ def open_folder(
 )->FolderImages:
     "Any folder of class folders, before an image of it is read"
     files = {name: evenly_spaced(of_class, per_class) for name, of_class in class_folders(Path(folder), classes).items()}
-    return FolderImages(files, size, f"image folder {Path(folder).name}")
+    # A name that is no UTF-8 could not be written down
+    name = Path(folder).name.encode(errors="backslashreplace").decode()
+    return FolderImages(files, size, f"image folder {name}")
 
 # %% ../../nbs/13_images.folders.ipynb #13b10002
 def load_folder(
@@ -169,14 +248,15 @@ def have_one_size(
     files:dict[str,list[Path]], # Of each class
     largest:int # Side in pixels that no image may exceed
 )->bool:
-    "Do all images have the same size, and a moderate one? Only their headers are read"
+    "Do all images have the same size, square and moderate? Only their headers are read"
     sizes = set()
     for file in chain.from_iterable(files.values()):
         try:
             with Image.open(file, formats=FORMATS) as image: sizes.add(image.size)
         # A file that is no image is named when it is decoded
         except Exception: continue
-        if len(sizes) > 1 or max(image.size) > largest: return False
+        # A square is one however it is turned
+        if len(sizes) > 1 or image.width != image.height or max(image.size) > largest: return False
     return True
 
 # %% ../../nbs/13_images.folders.ipynb #559d9b64
@@ -184,7 +264,7 @@ def below_single_folders(
     folder:Path # Of an archive
 )->Path: # The folder itself, or the one that it holds nothing beside
     "The folder that holds the class folders"
-    inside = [path for path in folder.iterdir() if not _is_hidden(path)]
+    inside = _shown(folder)
     if len(inside) != 1 or not inside[0].is_dir(): return folder
     wraps = any(path.is_dir() for path in inside[0].iterdir())
     return below_single_folders(inside[0]) if wraps else folder

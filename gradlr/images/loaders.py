@@ -17,10 +17,11 @@ from fastai.vision.augment import Flip, Zoom, setup_aug_tfms
 from fastai.vision.core import imagenet_stats
 from fasttransform import Transform
 from torch.nn.functional import interpolate
+from torchvision.transforms.functional import center_crop
 
 from ..errors import InputError, one_of
 from .samples import AUGMENTATIONS
-from .sets import ImageSet, three_channels
+from .sets import ImageSet, check_memory, three_channels
 from ..machine import chosen_device, random_states
 
 # %% ../../nbs/16_images.loaders.ipynb #16c00002
@@ -34,7 +35,7 @@ class Inputs:
 
 # %% ../../nbs/16_images.loaders.ipynb #b8f54e7b
 class Resize(Transform):
-    "Resize batches of float images on their device"
+    "Crop batches of float images to a square, and resize them on their device"
     order = 15
     def __init__(self,
         size:int, # Side of the result in pixels
@@ -42,7 +43,8 @@ class Resize(Transform):
     ): self.size, self.interpolation = size, interpolation
     def encodes(self, x:TensorImage):
         if x.shape[-2:] == (self.size, self.size): return x
-        return interpolate(x, size=(self.size, self.size), mode=self.interpolation, align_corners=False)
+        square = center_crop(x, [min(x.shape[-2:])]*2)
+        return interpolate(square, size=(self.size, self.size), mode=self.interpolation, align_corners=False)
 
 # %% ../../nbs/16_images.loaders.ipynb #68dab037
 class _LabelledTensors:
@@ -85,6 +87,7 @@ def _loader(
     **kwargs # Of a fastai loader
 )->TensorDL:
     "A loader of some images"
+    if device.type == "cpu": check_memory(kwargs["bs"], size, size, bytes_each=4)
     # A batch is an index into one tensor: processes of a loader's own would only cost their start
     transforms = _transforms(size, augment, device, inputs)
     loader = TensorDL(labelled, num_workers=0, device=device, after_batch=transforms, **kwargs)
@@ -108,7 +111,7 @@ def evaluation_loader(
 # %% ../../nbs/16_images.loaders.ipynb #16b10002
 def dataloaders(
     train:ImageSet, # Training part
-    valid:ImageSet, # Validation part
+    valid:ImageSet, # Validation part; its classes are those of the training part, in any order
     size:int=224, # Side in pixels that images are resized to; 224 is the thesis's
     batch_size:int=64, # Images a training batch; the last, smaller batch of an epoch is dropped
     device:torch.device|str|None=None, # None is the one of `use_device`, else the GPU where there is one
@@ -116,14 +119,14 @@ def dataloaders(
     augment:str|list|tuple="none", # A name in `AUGMENTATIONS`, or fastai's batch transforms, such as `[Flip()]`
     inputs:Inputs=Inputs() # What the network's weights expect; by default what most saw of ImageNet
 )->DataLoaders:
-    "fastai loaders that resize and normalise by batch on the device; raises `InputError` for less than one batch"
+    "fastai loaders that resize and normalise by batch on the device; raises `InputError` for less than one batch, or too much memory"
     augment = augmentation(augment) if isinstance(augment, str) else augment
     if len(train) < batch_size:
         raise InputError(f"{len(train)} training images are less than one batch of {batch_size}: lower batch_size")
     device = torch.device(device or chosen_device())
     labelled = _LabelledTensors(train, device, 0)
     for_training = _loader(labelled, size, device, augment, inputs, bs=batch_size, shuffle=True, drop_last=True)
-    for_validation = evaluation_loader(valid, size, batch_size, device, inputs)
+    for_validation = evaluation_loader(valid.labelled_as(train.classes), size, batch_size, device, inputs)
     dls = DataLoaders(for_training, for_validation, device=device)
     dls.c, dls.vocab = len(train.classes), dls.train_ds.vocab
     return dls
