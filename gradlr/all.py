@@ -10,6 +10,7 @@ from .errors import *
 from .files import *
 from .machine import *
 from .engines import *
+from .clusters import *
 from .images.samples import *
 from .images.sets import *
 from .images.archives import *
