@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EXAMPLES', 'GROUPS', 'COMMANDS', 'reader', 'kind_of', 'lower', 'arguments_of', 'make_parser', 'commands_of',
-           'interrupt', 'main']
+           'interrupt', 'raise_again', 'mend_streams', 'main']
 
 # %% ../nbs/93_cli.ipynb #3b306354
 import argparse
@@ -12,10 +12,12 @@ import os
 import signal
 import sys
 import warnings
+from _thread import interrupt_main
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from functools import partial
 from inspect import Parameter, signature
+from threading import Timer
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -142,19 +144,38 @@ def interrupt(
     "Stop on a signal as on Ctrl-C, with the exit code that shells expect"
     raise KeyboardInterrupt(128 + number)
 
+# %% ../nbs/93_cli.ipynb #c2f0a002
+def raise_again(
+    unraisable:Any # As `sys.unraisablehook` is told
+)->None:
+    "A Ctrl-C that came where Python ignores what is raised is not lost: it comes once more, a little later"
+    if unraisable.exc_type is KeyboardInterrupt: Timer(0.1, interrupt_main).start()
+    else: sys.__unraisablehook__(unraisable)
+
+# %% ../nbs/93_cli.ipynb #c2f0a003
+def mend_streams()->None:
+    "A process that was started without stdout or stderr writes to nowhere there, not into the next file that it opens"
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None: setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+
 # %% ../nbs/93_cli.ipynb #06073468
 def main(
     arguments:list[str]|None=None # As typed after `gradlr`; None takes the command line's
 )->int: # Exit code: 0 done, 1 some runs failed, 2 a mistake in what was asked for, 130 or 143 interrupted
     "The `gradlr` command"
+    mend_streams()
     given = vars(make_parser().parse_args(arguments))
     # Of torch to fastai's authors, not to users; the same for worker processes
     warnings.simplefilter("ignore", FutureWarning)
     os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
     signal.signal(signal.SIGTERM, interrupt)
+    sys.unraisablehook = raise_again
     command = partial(given.pop("function"), **given)
     try: return command()
-    except KeyboardInterrupt as e: return e.args[0] if e.args else 130
+    except KeyboardInterrupt as e:
+        # what is leaving already need not be told again
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return e.args[0] if e.args else 130
     except BrokenPipeError: return 0
     # A mistake of the user's; or a folder that cannot be written, a full disk
     except (InputError, OSError) as e:
