@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 from torch import nn
@@ -261,8 +262,16 @@ class Prepared:
         "What went wrong"
         failed = [(Run(**record["run"]), record["failure"]) for record in failures(self.folder.path)]
         told = [f"{run}: {failure['kind']}: {failure['message']}" for run, failure in failed]
-        waiting = [f"{run}: its source was not trained to the end" for run in self.runs()[0] if run.is_waiting]
-        return [*self.damaged.values(), *told, *waiting]
+        return [*self.damaged.values(), *told, *map(self._why_waiting, filter(attrgetter("is_waiting"), self.runs()[0]))]
+
+    def _why_waiting(self,
+        run:Run # Without a source
+    )->str:
+        "What became of its source"
+        sources = [record for record in self.folder.records() if record["run"]["kind"] == "source"]
+        states = {(record["run"]["sample"], record["run"]["repeat"]): record["state"] for record in sources}
+        if states.get((run.source, run.repeat)) != "diverged": return f"{run}: its source was not trained to the end"
+        return f"{run}: its source diverged, and would again: lower source_lr, in a study of its own"
 
 # %% ../../nbs/69_study.execute.ipynb #ea23
 def prepared(
