@@ -17,6 +17,7 @@ from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormat
 from collections.abc import Callable
 from functools import partial
 from inspect import Parameter, signature
+from pathlib import Path
 from threading import Timer
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -159,7 +160,7 @@ def raise_again(
 def mend_streams()->None:
     "A process that was started without stdout or stderr writes to nowhere there, not into the next file that it opens"
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None: setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+        if getattr(sys, name) is None: setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8")) # noqa: SIM115
 
 # %% ../nbs/93_cli.ipynb #c2f0a004
 def leave()->int: # Exit code, as shells expect it

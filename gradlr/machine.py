@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['DEVICES', 'DEVICE_VARIABLE', 'PACKAGES', 'devices_here', 'use_device', 'chosen_device', 'visible_gpus',
-           'worker_count', 'device_name', 'surroundings', 'random_states']
+           'worker_count', 'device_name', 'surroundings', 'free_memory', 'free_disk', 'check_memory', 'random_states']
 
 # %% ../nbs/02_machine.ipynb #59b2ac9a
 import os
 import platform
 import random
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -108,6 +109,30 @@ def surroundings()->dict: # "versions" by package, and "machine"
     versions = {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
     machine = dict(system=platform.platform(), cores=os.cpu_count(), device=device_name())
     return dict(versions=versions, machine=machine)
+
+# %% ../nbs/02_machine.ipynb #c3f0a002
+def free_memory()->int: # Bytes; of the whole machine where the system does not tell what is free
+    "What a process may still take"
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists(): return 1024*int(re.search(r"MemAvailable:\s+(\d+)", meminfo.read_text())[1])
+    return os.sysconf("SC_PAGE_SIZE")*os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else sys.maxsize
+
+# %% ../nbs/02_machine.ipynb #c3f0a00b
+def free_disk(
+    folder:Path # That need not be there yet
+)->int: # Bytes
+    "What the disk of a folder has free"
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(there).free
+
+# %% ../nbs/02_machine.ipynb #c3f0a003
+def check_memory(
+    needed:int, # Bytes
+    what:str # Needs them
+)->None:
+    "Raise `InputError` where something needs more memory than there is"
+    free = free_memory()
+    if needed > free: raise InputError(f"{what} need {needed/1e9:.1f} GB of memory, and {free/1e9:.1f} GB are free")
 
 # %% ../nbs/02_machine.ipynb #555bc1ca
 @contextmanager

@@ -7,7 +7,6 @@ __all__ = ['RECORD_BYTES', 'problems_of_network', 'samples_of', 'prepare_samples
 
 # %% ../../nbs/69_study.execute.ipynb #ea4
 import hashlib
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,11 +20,12 @@ from tqdm.auto import tqdm
 
 from ..errors import InputError
 from ..files import file_hash
-from ..images.datasets import load_images
+from ..images.datasets import open_images
+from ..images.folders import read_all
 from ..images.drawing import sample_parts
 from ..images.loaders import dataloaders
-from ..images.sets import ImageSet, save_images
-from ..machine import surroundings, visible_gpus, worker_count
+from ..images.sets import ImageSet
+from ..machine import check_memory, free_disk, surroundings, visible_gpus, worker_count
 from ..networks.checkpoints import weights_bytes
 from ..networks.inputs import check_size
 from ..networks.layers import layer_groups, without_weights
@@ -40,7 +40,7 @@ from .questions import wanted
 from .results import collect, outcomes
 from .settings import Study, is_checkpoint
 from .toml import check_study
-from .worker import SAMPLE_PARTS, drawn_parts, perform
+from .worker import drawn_parts, few_of, keep_parts, perform, rehearse
 
 # %% ../../nbs/69_study.execute.ipynb #ea7
 def problems_of_network(
@@ -106,21 +106,10 @@ def prepare_samples(
     drawn = {name: list((before or {}).get(name, [])) for name in samples_of(study)}
     missing = [(name, repeat) for name, there in drawn.items() for repeat in range(len(there), repeats)]
     for name, repeat in tqdm(missing, desc="drawing samples", delay=2, leave=False):
-        about = _keep(home, _draw(study, name, repeat, data))
+        about = keep_parts(home, _draw(study, name, repeat, data))
         drawn[name].append(about | dict(sample=asdict(study.sample(name))))
     home.keep_data(drawn)
     return drawn
-
-def _keep(
-    home:StudyFolder, # Of the study
-    parts:tuple[ImageSet,...] # Training, validation and, where there is one, test part
-)->dict: # Fingerprint, and images of each part
-    "Write a drawn sample"
-    fingerprint = hashlib.sha256("".join(part.fingerprint for part in parts).encode()).hexdigest()[:16]
-    for part, images in zip(SAMPLE_PARTS, parts):
-        file = home.sample_file(fingerprint, part)
-        if not file.exists(): save_images(images, file)
-    return dict(fingerprint=fingerprint) | {part: len(images) for part, images in zip(SAMPLE_PARTS, parts)}
 
 # %% ../../nbs/69_study.execute.ipynb #ea15
 RECORD_BYTES = 20_000 # About the size of one
@@ -135,36 +124,33 @@ def _bytes_needed(
     sources, repeats = sum(run.kind == "source" for run in runs), max(run.repeat for run in runs) + 1
     return pixels*repeats + 4*weights*sources + RECORD_BYTES*len(runs)
 
-def _bytes_free(
-    folder:Path # That need not be there yet
-)->int:
-    "What the disk of a folder has free"
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(there).free
-
 # %% ../../nbs/69_study.execute.ipynb #ea16
 def check(
     study:Study, # What is to be run
     folder:str|Path, # Where
     data:str|Path|None=None # Where downloaded data live; None asks `GRADLR_DATA`, then the user's cache folder
 )->tuple[list[str],dict]: # What stands in the way; and images by sample, runs to begin with and at most, bytes needed and free
-    "What can be known before training: every image is decoded, every class counted, the disk measured"
+    "What can be known before training: every image is decoded, the disk measured, a run of each kind tried"
     check_study(study)
-    wrong, images, pixels = list(problems_of_network(study)), {}, 0
+    wrong, images, pixels, few = list(problems_of_network(study)), {}, 0, {}
     for name in tqdm(samples_of(study), desc="checking samples", delay=2, leave=False):
         sample = study.sample(name)
         try:
-            load_images(sample.data, sample.classes or None, sample.split, sample.part, study.size, data)
+            # in three colours, and twice while they are put together
+            found = open_images(sample.data, sample.classes or None, sample.split, sample.part, study.size, data)
+            check_memory(6*len(found)*study.size**2, f"{len(found)} images of {study.size} px")
+            read_all(found)
             parts = _draw(study, name, 0, data)
         except InputError as e:
             wrong.append(f"sample {name!r}: {e}")
             continue
-        images[name] = sum(map(len, parts))
+        images[name], few[name] = sum(map(len, parts)), few_of(parts)
         pixels += sum(part.images.numel() for part in parts)
     is_known = not any(problem.startswith("network:") for problem in wrong)
-    free, needed = _bytes_free(Path(folder)), _bytes_needed(study, pixels) if is_known else 0
+    free, needed = free_disk(Path(folder)), _bytes_needed(study, pixels) if is_known else 0
     if free < needed:
         wrong.append(f"the disk of {str(folder)!r} has {free/1e6:.0f} MB free, and the study needs {needed/1e6:.0f} MB")
+    if not wrong: wrong += rehearse(study, few)
     begin, most = (len(runs_wanted(study, trainings)) for trainings in (wanted(study, outcomes([])), at_most(study)))
     return wrong, dict(images=images, runs=begin, at_most=most, needed=needed, free=free)
 
