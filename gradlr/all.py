@@ -11,6 +11,7 @@ from .files import *
 from .machine import *
 from .engines import *
 from .arrays import *
+from .clusters import *
 from .images.samples import *
 from .images.sets import *
 from .images.archives import *
