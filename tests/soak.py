@@ -25,10 +25,10 @@ from gradlr.machine import device_name
 from gradlr.networks.checkpoints import load_body, read_checkpoint
 from gradlr.rates.learners import source_learner
 from gradlr.study.execute import execute
-from gradlr.study.folder import StudyFolder, Weights, read_record
+from gradlr.study.folder import StudyFolder, Weights
 from gradlr.study.plan import plan
 from gradlr.study.questions import wanted
-from gradlr.study.results import outcomes
+from gradlr.study.results import outcomes, read_record
 from gradlr.study.toml import read_study, to_toml
 from gradlr.study.worker import drawn_parts
 

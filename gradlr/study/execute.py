@@ -31,11 +31,11 @@ from ..networks.layers import layer_groups, without_weights
 from ..networks.sources import check_network, find_source
 from ..rates.learners import fastest_precision, target_learner
 from ..engines import STARTS, finished, make_engine
-from .folder import StudyFolder, Weights
+from .folder import StudyFolder, Weights, collect
 from .plan import Run, Training, plan
 from .progress import at_most, failures, runs_wanted
 from .questions import wanted
-from .results import collect, outcomes
+from .results import outcomes
 from .settings import Study, is_checkpoint
 from .toml import check_study
 from .worker import SAMPLE_PARTS, drawn_parts, perform

@@ -36,8 +36,9 @@ from ..rates.learners import set_grain, source_learner, target_learner
 from ..rates.schedules import gradual_lrs
 from ..rates.training import work_share
 from ..statistics.calibration import best_temperature, log_loss, share_right
-from .folder import SCHEMA, StudyFolder
+from .folder import StudyFolder
 from .plan import Run
+from .results import SCHEMA
 
 # %% ../../nbs/68_study.worker.ipynb #da6
 SAMPLE_PARTS = ("train", "valid", "test") # Of a sample
