@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['SCHEMA', 'CHECKSUM', 'Settings', 'RUN', 'COLUMNS', 'OLDER', 'ORDER', 'record_text', 'Read', 'Epoch', 'Curve',
-           'Images', 'Machine', 'Failure', 'Record', 'Failed', 'Trained', 'Found', 'checked', 'read_record', 'results',
-           'outcomes']
+           'Images', 'Machine', 'Failure', 'Record', 'Failed', 'Trained', 'Found', 'checked', 'read_record', 'Drawn',
+           'read_drawn', 'left_out', 'results', 'outcomes']
 
 # %% ../../nbs/63_study.results.ipynb #ca4
 import hashlib
 import json
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,8 +28,9 @@ from pydantic import (
 )
 
 from ..errors import InputError
-from .plan import Run
-from .settings import OUTCOMES
+from ..images.samples import SAMPLES
+from .plan import Run, belongs
+from .settings import OUTCOMES, Study, is_checkpoint
 
 # %% ../../nbs/63_study.results.ipynb #aa7
 SCHEMA = 2 # Of the records; since 2 they carry a checksum
@@ -170,17 +171,94 @@ def read_record(
 )->dict:
     "One record; raises `InputError` where it is damaged, or of a newer gradlr than this"
     where = f"the record {str(file)!r}"
-    try:
-        text = file.read_bytes().decode()
-        record = json.loads(text)
-    # text, a number or a depth that no JSON of gradlr has
-    except (ValueError, RecursionError) as e:
-        raise InputError(f"{where} is damaged ({e}): remove it and run the study again") from e
+    text, record = _parsed(file, where)
     checked(record, where)
     if record["schema"] != 1 and text != _sealed(text.rpartition(CHECKSUM)[0]):
         raise InputError(f"{where} is damaged (its checksum differs): remove it and run the study again")
     record.pop("checksum", None)
     return record
+
+def _parsed(
+    file:Path, # Of JSON
+    where:str # What the message calls it
+)->tuple[str,Any]: # Its text, and what that says
+    "Read JSON; raises `InputError` for text, a number or a depth that is none of gradlr's"
+    try:
+        text = file.read_bytes().decode()
+        return text, json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise InputError(f"{where} is damaged ({e}): remove it and run the study again") from e
+
+# %% ../../nbs/63_study.results.ipynb #d1630021
+class Drawn(Read):
+    "What was drawn for a sample in a repeat"
+    fingerprint:str=Field(pattern="^[0-9a-f]{16}$") # Of the images, and so part of the names of their files
+    train:int # Images of this part, and so on
+    valid:int
+    sample:dict[str,Any]={} # Its settings
+
+_DRAWN = TypeAdapter(dict[str,list[Drawn]])
+
+# %% ../../nbs/63_study.results.ipynb #d1630022
+def read_drawn(
+    file:Path # `data.json`
+)->dict[str,list[dict]]: # By name of the sample: one a repeat
+    "What was drawn for each sample; raises `InputError` where the file is damaged"
+    where = f"the list of drawn samples {str(file)!r}"
+    drawn = _parsed(file, where)[1]
+    # version 0.1 drew once
+    if isinstance(drawn, dict): drawn = {name: [of] if isinstance(of, dict) else of for name, of in drawn.items()}
+    try: _DRAWN.validate_python(drawn)
+    except ValidationError as e:
+        wrong = e.errors(include_input=False, include_url=False)[0]
+        at = ".".join(map(str, wrong["loc"])) or "all of it"
+        raise InputError(f"{where} is damaged ({at}: {wrong['msg']}): remove it and run the study again") from e
+    return drawn
+
+# %% ../../nbs/63_study.results.ipynb #d1630025
+def left_out(
+    records:dict[str,dict], # By key
+    data:dict[str,list[dict]], # What was drawn, from `read_drawn`; nothing where it is not known
+    study:Study # As it is now
+)->dict[str,str]: # Key → why
+    "Records that are none of the study as it is now, and count for nothing"
+    differing, drawn, why = belongs(study), _images_of(study, data), {}
+    for key, record in records.items():
+        run = record["run"]
+        if other := differing(run): why[key] = f"it was run with {', '.join(other)}"
+        elif data and (run["sample"], run["data"]) not in drawn: why[key] = f"the images of {run['sample']} are others now"
+    weights = _weights_of([record for key, record in records.items() if key not in why])
+    for key, record in records.items():
+        run = record["run"]
+        if run["source_sha256"] != weights.get(_source_of(run), run["source_sha256"]):
+            why.setdefault(key, f"the weights of {run['source']} are others now")
+    return why
+
+def _images_of(
+    study:Study, # As it is now
+    data:dict[str,list[dict]] # What was drawn
+)->set[tuple[str,str]]: # Names and fingerprints
+    "The samples that were drawn as the study says"
+    # JSON has no tuples
+    known = SAMPLES | study.samples
+    asked = {name: json.loads(json.dumps(asdict(known[name]))) for name in data if name in known}
+    return {(name, about["fingerprint"]) for name, settings in asked.items() for about in data[name]
+            if all(settings.get(field, value) == value for field, value in about.get("sample", {}).items())}
+
+def _source_of(
+    run:dict # Of a record
+)->tuple[str,int|None]: # Name and repeat
+    "Where a run started; a ready-made source is the same in all repeats"
+    return run["source"], None if is_checkpoint(run["source"]) else run.get("repeat")
+
+def _weights_of(
+    records:list[dict] # Of these settings and images
+)->dict[tuple[str,int|None],str]: # Source → sha256
+    "The weights of each source as they are now"
+    latest = sorted(records, key=lambda record: record.get("finished", ""))
+    ready_made = {_source_of(r["run"]): r["run"]["source_sha256"] for r in latest if is_checkpoint(r["run"]["source"])}
+    return ready_made | {(r["run"]["sample"], r["run"].get("repeat")): r["weights_sha256"]
+                         for r in records if "weights_sha256" in r}
 
 # %% ../../nbs/63_study.results.ipynb #ca7
 RUN = dict(
