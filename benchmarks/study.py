@@ -20,9 +20,9 @@ from gradlr.images.samples import Sample
 from gradlr.images.sets import ImageSet
 from gradlr.rates.learners import fastest_precision, target_learner
 from gradlr.study.execute import execute
-from gradlr.study.folder import StudyFolder, collect
+from gradlr.study.folder import StudyFolder
 from gradlr.study.plan import plan
-from gradlr.study.progress import status
+from gradlr.study.progress import collect, status
 from gradlr.study.questions import wanted
 from gradlr.study.results import outcomes
 from gradlr.study.settings import Experiment, Study

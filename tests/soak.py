@@ -25,8 +25,8 @@ from gradlr.machine import device_name
 from gradlr.networks.checkpoints import load_body, read_checkpoint
 from gradlr.rates.learners import source_learner
 from gradlr.study.execute import execute
-from gradlr.study.folder import StudyFolder, Weights
-from gradlr.study.plan import plan
+from gradlr.study.folder import StudyFolder
+from gradlr.study.plan import Weights, plan
 from gradlr.study.questions import wanted
 from gradlr.study.results import outcomes, read_record
 from gradlr.study.toml import read_study, to_toml
@@ -194,7 +194,7 @@ def speeds(folder:Path)->dict[str,float]:
     source = next(r for r in records if r["run"]["kind"] == "source")
     runs = plan(study, wanted(study, outcomes([])), data, {("digits01", 0): source["weights_sha256"]})
     (out/"records").mkdir(parents=True)
-    (out/"weights").symlink_to(plain/"weights")
+    shutil.copytree(plain/"weights", out/"weights")
     for record in records:
         if record["run"]["kind"] != "target": StudyFolder(out).publish(record)
     begin = time.perf_counter()

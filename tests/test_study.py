@@ -46,7 +46,7 @@ def test_a_run_that_kills_its_workers_fails_alone(tiny, tmp_path):
     _, err = process.communicate()
     assert len(deaths) == 3 and process.returncode == 1
     assert "WorkerDied: its worker process was killed 3 times" in err and f"gradlr study retry {out}" in err
-    assert status(out) == dict(study="tiny", planned=13, done=12, diverged=0, failed=1, missing=0, questions=[])
+    assert status(out) == dict(study="tiny", planned=13, done=12, diverged=0, failed=1, missing=0, questions=[], left_out={})
     assert "WorkerDied" in Path(gradlr("report", out).stdout.removeprefix("report: ").strip()).read_text()
     assert retry(out) == 1 and status(out)["missing"] == 1
 

@@ -31,9 +31,9 @@ from ..networks.layers import layer_groups, without_weights
 from ..networks.sources import check_network, find_source
 from ..rates.learners import fastest_precision, target_learner
 from ..engines import STARTS, finished, make_engine
-from .folder import StudyFolder, Weights, collect
-from .plan import Run, Training, plan
-from .progress import at_most, failures, runs_wanted
+from .folder import StudyFolder
+from .plan import Run, Training, Weights, plan
+from .progress import at_most, collect, failures, runs_wanted
 from .questions import wanted
 from .results import outcomes
 from .settings import Study, is_checkpoint

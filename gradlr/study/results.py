@@ -4,17 +4,20 @@
 
 # %% auto #0
 __all__ = ['SCHEMA', 'CHECKSUM', 'Settings', 'RUN', 'COLUMNS', 'OLDER', 'ORDER', 'record_text', 'Read', 'Epoch', 'Curve',
-           'Images', 'Machine', 'Failure', 'Record', 'Failed', 'Trained', 'Found', 'checked', 'read_record', 'Drawn',
-           'read_drawn', 'left_out', 'results', 'outcomes']
+           'Images', 'Machine', 'Failure', 'Record', 'Failed', 'Trained', 'Found', 'checked', 'read_record',
+           'read_packed', 'Drawn', 'read_drawn', 'results', 'outcomes']
 
 # %% ../../nbs/63_study.results.ipynb #ca4
 import hashlib
 import json
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -28,9 +31,8 @@ from pydantic import (
 )
 
 from ..errors import InputError
-from ..images.samples import SAMPLES
-from .plan import Run, belongs
-from .settings import OUTCOMES, Study, is_checkpoint
+from .plan import Run
+from .settings import OUTCOMES
 
 # %% ../../nbs/63_study.results.ipynb #aa7
 SCHEMA = 2 # Of the records; since 2 they carry a checksum
@@ -189,6 +191,25 @@ def _parsed(
     except (ValueError, RecursionError) as e:
         raise InputError(f"{where} is damaged ({e}): remove it and run the study again") from e
 
+# %% ../../nbs/63_study.results.ipynb #d1630031
+@lru_cache(maxsize=8)
+def read_packed(
+    file:Path, # `records.parquet`
+    changed:int # Time of its last change, so that a new file is read anew
+)->list[dict]:
+    "The records of a packed file, without the fields that a record does not have"
+    try: rows = parquet.read_table(file).to_pylist()
+    except pa.ArrowException as e: raise InputError(f"{str(file)!r} is damaged ({e})") from e
+    return [checked(_without_none(row), f"a record in {str(file)!r}") for row in rows]
+
+def _without_none(
+    row:dict # Of a packed file, where each has the fields of all
+)->dict: # With its own
+    "A record as it was before it was packed"
+    row = {name: value for name, value in row.items() if value is not None}
+    if not isinstance(row.get("run"), dict): return row
+    return row | dict(run={name: value for name, value in row["run"].items() if value is not None})
+
 # %% ../../nbs/63_study.results.ipynb #d1630021
 class Drawn(Read):
     "What was drawn for a sample in a repeat"
@@ -214,51 +235,6 @@ def read_drawn(
         at = ".".join(map(str, wrong["loc"])) or "all of it"
         raise InputError(f"{where} is damaged ({at}: {wrong['msg']}): remove it and run the study again") from e
     return drawn
-
-# %% ../../nbs/63_study.results.ipynb #d1630025
-def left_out(
-    records:dict[str,dict], # By key
-    data:dict[str,list[dict]], # What was drawn, from `read_drawn`; nothing where it is not known
-    study:Study # As it is now
-)->dict[str,str]: # Key → why
-    "Records that are none of the study as it is now, and count for nothing"
-    differing, drawn, why = belongs(study), _images_of(study, data), {}
-    for key, record in records.items():
-        run = record["run"]
-        if other := differing(run): why[key] = f"it was run with {', '.join(other)}"
-        elif data and (run["sample"], run["data"]) not in drawn: why[key] = f"the images of {run['sample']} are others now"
-    weights = _weights_of([record for key, record in records.items() if key not in why])
-    for key, record in records.items():
-        run = record["run"]
-        if run["source_sha256"] != weights.get(_source_of(run), run["source_sha256"]):
-            why.setdefault(key, f"the weights of {run['source']} are others now")
-    return why
-
-def _images_of(
-    study:Study, # As it is now
-    data:dict[str,list[dict]] # What was drawn
-)->set[tuple[str,str]]: # Names and fingerprints
-    "The samples that were drawn as the study says"
-    # JSON has no tuples
-    known = SAMPLES | study.samples
-    asked = {name: json.loads(json.dumps(asdict(known[name]))) for name in data if name in known}
-    return {(name, about["fingerprint"]) for name, settings in asked.items() for about in data[name]
-            if all(settings.get(field, value) == value for field, value in about.get("sample", {}).items())}
-
-def _source_of(
-    run:dict # Of a record
-)->tuple[str,int|None]: # Name and repeat
-    "Where a run started; a ready-made source is the same in all repeats"
-    return run["source"], None if is_checkpoint(run["source"]) else run.get("repeat")
-
-def _weights_of(
-    records:list[dict] # Of these settings and images
-)->dict[tuple[str,int|None],str]: # Source → sha256
-    "The weights of each source as they are now"
-    latest = sorted(records, key=lambda record: record.get("finished", ""))
-    ready_made = {_source_of(r["run"]): r["run"]["source_sha256"] for r in latest if is_checkpoint(r["run"]["source"])}
-    return ready_made | {(r["run"]["sample"], r["run"].get("repeat")): r["weights_sha256"]
-                         for r in records if "weights_sha256" in r}
 
 # %% ../../nbs/63_study.results.ipynb #ca7
 RUN = dict(
