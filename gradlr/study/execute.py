@@ -38,7 +38,7 @@ from .questions import wanted
 from .results import outcomes
 from .settings import Study, is_checkpoint
 from .toml import check_study
-from .worker import SAMPLE_PARTS, drawn_parts, perform
+from .worker import SAMPLE_PARTS, drawn_parts, fingerprint_of, perform, read_parts
 
 # %% ../../nbs/69_study.execute.ipynb #ea7
 def problems_of_network(
@@ -113,11 +113,11 @@ def _keep(
     home:StudyFolder, # Of the study
     parts:tuple[ImageSet,...] # Training, validation and, where there is one, test part
 )->dict: # Fingerprint, and images of each part
-    "Write a drawn sample"
-    fingerprint = hashlib.sha256("".join(part.fingerprint for part in parts).encode()).hexdigest()[:16]
-    for part, images in zip(SAMPLE_PARTS, parts):
-        file = home.sample_file(fingerprint, part)
-        if not file.exists(): save_images(images, file)
+    "Write a drawn sample where it does not lie there soundly"
+    fingerprint = fingerprint_of(parts)
+    try: read_parts(home.path, fingerprint)
+    except InputError:
+        for part, images in zip(SAMPLE_PARTS, parts): save_images(images, home.sample_file(fingerprint, part))
     return dict(fingerprint=fingerprint) | {part: len(images) for part, images in zip(SAMPLE_PARTS, parts)}
 
 # %% ../../nbs/69_study.execute.ipynb #ea15
