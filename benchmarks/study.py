@@ -22,9 +22,9 @@ from gradlr.rates.learners import fastest_precision, target_learner
 from gradlr.study.execute import execute
 from gradlr.study.folder import StudyFolder
 from gradlr.study.plan import plan
-from gradlr.study.progress import status
+from gradlr.study.progress import collect, status
 from gradlr.study.questions import wanted
-from gradlr.study.results import collect, outcomes
+from gradlr.study.results import outcomes
 from gradlr.study.settings import Experiment, Study
 from gradlr.study.toml import to_toml
 from measuring import about_the_machine, in_fresh_process, measured

@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,10 +26,10 @@ from gradlr.machine import device_name
 from gradlr.networks.checkpoints import load_body, read_checkpoint
 from gradlr.rates.learners import source_learner
 from gradlr.study.execute import execute
-from gradlr.study.folder import StudyFolder, Weights, read_record
-from gradlr.study.plan import plan
+from gradlr.study.folder import StudyFolder
+from gradlr.study.plan import Weights, plan
 from gradlr.study.questions import wanted
-from gradlr.study.results import outcomes
+from gradlr.study.results import outcomes, read_record
 from gradlr.study.toml import read_study, to_toml
 from gradlr.study.worker import drawn_parts
 
@@ -194,7 +195,7 @@ def speeds(folder:Path)->dict[str,float]:
     source = next(r for r in records if r["run"]["kind"] == "source")
     runs = plan(study, wanted(study, outcomes([])), data, {("digits01", 0): source["weights_sha256"]})
     (out/"records").mkdir(parents=True)
-    (out/"weights").symlink_to(plain/"weights")
+    shutil.copytree(plain/"weights", out/"weights")
     for record in records:
         if record["run"]["kind"] != "target": StudyFolder(out).publish(record)
     begin = time.perf_counter()

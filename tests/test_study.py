@@ -46,7 +46,7 @@ def test_a_run_that_kills_its_workers_fails_alone(tiny, tmp_path):
     _, err = process.communicate()
     assert len(deaths) == 3 and process.returncode == 1
     assert "WorkerDied: its worker process was killed 3 times" in err and f"gradlr study retry {out}" in err
-    assert status(out) == dict(study="tiny", planned=13, done=12, diverged=0, failed=1, missing=0, questions=[])
+    assert status(out) == dict(study="tiny", planned=13, done=12, diverged=0, failed=1, missing=0, questions=[], left_out={})
     assert "WorkerDied" in Path(gradlr("report", out).stdout.removeprefix("report: ").strip()).read_text()
     assert retry(out) == 1 and status(out)["missing"] == 1
 
@@ -125,3 +125,14 @@ def test_workers_are_spawned_where_there_is_no_server_to_fork_from(tiny, tmp_pat
     assert gradlr("study", "run", tiny, "--out", tmp_path/"forked").returncode == 0
     tables = [(tmp_path/name/"results.parquet").read_bytes() for name in ("spawned", "forked")]
     assert tables[0] == tables[1]
+
+def test_status_says_what_is_damaged_or_of_other_settings(tiny, tmp_path):
+    "Small files cut, emptied or replaced end in a line, never in a traceback"
+    out = tmp_path/"out"
+    out.mkdir()
+    for name, content in (("study.toml", b"a = " + b"["*5000), ("data.json", b"[]"), ("data.json", b"{"), ("records.parquet", b"PAR1")):
+        (out/"study.toml").write_text(tiny.read_text())
+        (out/name).write_bytes(content)
+        result = gradlr("study", "status", out)
+        assert result.returncode == 2 and name in result.stderr and "Traceback" not in result.stderr, result.stderr
+        (out/name).unlink()

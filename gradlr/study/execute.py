@@ -24,7 +24,7 @@ from ..images.datasets import open_images
 from ..images.folders import read_all
 from ..images.drawing import sample_parts
 from ..images.loaders import dataloaders
-from ..images.sets import ImageSet
+from ..images.sets import ImageSet, check_memory
 from ..machine import free_disk, surroundings, visible_gpus, worker_count
 from ..networks.checkpoints import weights_bytes
 from ..networks.inputs import check_size
@@ -33,11 +33,11 @@ from ..networks.sources import check_network, find_source
 from ..rates.learners import fastest_precision, target_learner
 from ..clusters import make_engine
 from ..engines import GivenUp, finished
-from .folder import StudyFolder, Weights
-from .plan import Run, Training, plan
-from .progress import at_most, failures, runs_wanted
+from .folder import StudyFolder
+from .plan import Run, Training, Weights, plan
+from .progress import at_most, collect, failures, runs_wanted
 from .questions import wanted
-from .results import collect, outcomes
+from .results import outcomes
 from .settings import Study, is_checkpoint
 from .toml import check_study
 from .worker import drawn_parts, few_of, keep_parts, perform, rehearse

@@ -125,6 +125,7 @@ def _said(
     message:str # What is wrong with it
 )->str:
     "What is wrong, and where"
+    if not location: return f"{where}: {message}"
     location = tuple(WORD_FOR.get(part, part) for part in location if part not in ("word", "values"))
     return f"{where}{_line_of(text, location)}: {'.'.join(map(str, location))}: {message}"
 
@@ -137,8 +138,11 @@ def read_study(
     try: text = Path(file).expanduser().read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as e: raise InputError(f"{str(file)!r} is not UTF-8: save it in that encoding") from e
     except OSError as e: raise InputError(f"cannot read {str(file)!r}: {e}") from e
-    try: values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e: raise InputError(f"{file}: not TOML: {e}") from e
+    # a depth or a number that no study has is an error of its own
+    try:
+        values = tomllib.loads(text)
+        json.dumps(values, default=str)
+    except (ValueError, RecursionError) as e: raise InputError(f"{file}: not TOML of a study: {e}") from e
     for question in _tables(values.get("questions")):
         for name, word in WORD_FOR.items():
             if word in question: question[name] = question.pop(word)
