@@ -26,6 +26,7 @@ from fastai.torch_core import to_float
 from fastai.vision.learner import vision_learner
 from fastcore.basics import patch
 from platformdirs import user_cache_dir
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import InputError, one_of
@@ -33,12 +34,13 @@ from ..files import write_whole
 from ..images.loaders import Inputs, dataloaders, with_inputs
 from ..images.sets import ImageSet
 from ..machine import device_name, random_states
-from ..networks.architectures import architecture
+from ..networks.architectures import architecture, network_of
 from ..networks.checkpoints import load_body
 from ..networks.inputs import inputs_of
-from ..networks.layers import GrainSplitter, layer_groups
+from ..networks.layers import GrainSplitter, body_of, channels_first, layer_groups
 from ..networks.sources import Source, check_network, checkpoint_of, find_source
-from .finder import undisturbed
+from .finder import check_batches, undisturbed
+from .groups import Witness
 from .optimizers import OPTIMIZERS, PRECISIONS
 from .schedules import SCHEDULES, gradual_lrs
 from .strategies import BATCH_NORMS
@@ -94,6 +96,7 @@ def _learner(
     learn = vision_learner(with_inputs(dls, inputs), architecture(network), normalize=False, pretrained=False,
                            metrics=accuracy, cbs=cbs, opt_func=OPTIMIZERS[optimizer])
     learn.network, learn.inputs = network, inputs
+    if network.startswith("timm/"): learn.model[0].register_forward_hook(channels_first)
     # fastai does so only when a fit begins
     learn.model.to(dls.device)
     return learn
@@ -134,16 +137,11 @@ def as_source(
     "Which network a source is, and what it expects; raises `InputError` for one that there is not"
     if isinstance(source, Source): return source
     if not isinstance(source, Learner): return find_source(source, network, sha256)
-    network = getattr(source, "network", network)
+    network = network_of(source) or network
     if network is None: raise InputError("which network is the learner's? Give its name as `network`")
-    inputs = replace(getattr(source, "inputs", None) or inputs_of(network), size=_size_of(source))
+    size = source.dls.valid.one_batch()[0].shape[-1]
+    inputs = replace(getattr(source, "inputs", None) or inputs_of(network), size=size)
     return Source("a learner", network, inputs, source.model.state_dict)
-
-def _size_of(
-    learn:Learner # Any
-)->int: # Pixels
-    "The side of the images that a learner is shown"
-    return learn.dls.valid.one_batch()[0].shape[-1]
 
 # %% ../../nbs/36_rates.learners.ipynb #d46bd439
 def set_grain(
@@ -151,11 +149,15 @@ def set_grain(
     grain:str # A name in `GRAINS`: how finely the network is cut
 )->int: # Number of layer groups
     "Give a learner one parameter group a layer group, all of them trainable"
+    check_batches(learn)
+    frozen = not all(p.requires_grad for p in learn.model.parameters())
+    # fastai's default split has only what is trainable
+    learn.model.requires_grad_(True)
     is_cut = isinstance(learn.splitter, GrainSplitter) and learn.splitter.grain == grain
     if not is_cut: learn.splitter = GrainSplitter(grain, _fastai_split(learn))
     if not is_cut or learn.opt is None: learn.create_opt()
     # the learner's own `unfreeze` would clear the optimiser's state
-    if not all(p.requires_grad for p in learn.model.parameters()): learn.opt.unfreeze()
+    if frozen: learn.opt.unfreeze()
     return len(learn.opt.param_lists)
 
 # %% ../../nbs/36_rates.learners.ipynb #55bdbda1
@@ -180,7 +182,7 @@ def fit_schedule(
     if learn.opt is None: learn.create_opt()
     moves = make(np.asarray(lrs, dtype=float), epochs)
     if not momentum_moves(learn): moves.pop("mom", None)
-    learn.fit(epochs, lr=lrs, cbs=[ParamScheduler(moves), *(cbs or [])], start_epoch=start_epoch)
+    learn.fit(epochs, lr=lrs, cbs=[ParamScheduler(moves), Witness(), *(cbs or [])], start_epoch=start_epoch)
 
 # %% ../../nbs/36_rates.learners.ipynb #a8977901
 def momentum_moves(
@@ -197,7 +199,7 @@ def batch_norm_as(
 )->Iterator[None]:
     "Hold the body's batch-norm layers in evaluation mode, or let them learn, while this lasts"
     is_still = one_of(mode, BATCH_NORMS, "batch_norm") == "still"
-    layers = [m for m in learn.model[0].modules() if isinstance(m, _BatchNorm)] if is_still else []
+    layers = [m for m in body_of(learn.model).modules() if isinstance(m, _BatchNorm)] if is_still else []
     for layer in layers:
         layer.eval()
         layer.train = lambda mode=True, layer=layer: layer
@@ -226,18 +228,17 @@ def fit_gradual(self:Learner,
 # %% ../../nbs/36_rates.learners.ipynb #170bf388
 @torch.no_grad()
 def keep_first(
-    learn:Learner, # From `target_learner`
+    learn:Learner, # From `target_learner`, or fastai's `vision_learner`
     depth:int, # Layer groups to keep, from the input on
     grain:str="stage" # A name in `GRAINS`: how finely the network is cut
 )->None:
     "Begin the groups between the first ones and the head anew (Yosinski et al. 2014); raises `InputError` for too many"
     groups = list(layer_groups(learn.model, grain, _fastai_split(learn)).values())
     if not 0 <= depth < len(groups):
-        raise InputError(f"depth must be in 0 … {len(groups) - 1}, the layer groups of {learn.network} below its head, "
-                         f"got {depth}")
+        raise InputError(f"depth must be in 0 … {len(groups) - 1}, the layer groups below the head, got {depth}")
     later = {id(p) for group in groups[depth:-1] for p in group}
-    with undisturbed(learn): fresh = source_learner(learn.dls, learn.network).model
-    for module, new in zip(learn.model.modules(), fresh.modules(), strict=True):
+    own_body, fresh = body_of(learn.model), _fresh_body(learn)
+    for module, new in zip(own_body.modules(), fresh.modules(), strict=True):
         begins = False
         for own, other in zip(module.parameters(recurse=False), new.parameters(recurse=False), strict=True):
             if id(own) not in later: continue
@@ -246,6 +247,19 @@ def keep_first(
         # statistics belong to the weights of their layer
         if not begins: continue
         for own, other in zip(module.buffers(recurse=False), new.buffers(recurse=False), strict=True): own.copy_(other)
+
+# %% ../../nbs/36_rates.learners.ipynb #a0190034
+def _fresh_body(
+    learn:Learner # Whose network is known
+)->nn.Module: # With random weights
+    "Another body of a learner's network; raises `InputError` where the learner has another one, or does not tell"
+    network, own = network_of(learn), body_of(learn.model)
+    if network is None:
+        raise InputError("which network is the learner's? Set `learn.network` to its name in `gradlr list networks`")
+    with undisturbed(learn): fresh = source_learner(learn.dls, network).model[0]
+    shapes = [[p.shape for p in body.parameters()] for body in (own, fresh)]
+    if shapes[0] != shapes[1]: raise InputError(f"the learner's body is not that of a {network}: nothing can begin anew")
+    return fresh
 
 # %% ../../nbs/36_rates.learners.ipynb #5e594f35
 def _seconds_by_precision(

@@ -7,6 +7,7 @@ __all__ = ['SCHEDULES', 'gradual_lrs', 'slice_of', 'weight_of', 'one_cycle', 'wa
            'warm_up_restarts', 'triangular', 'constant', 'Schedule']
 
 # %% ../../nbs/30_rates.schedules.ipynb #6bcbfc9d
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ def gradual_lrs(
     if not head_lr > 0: raise InputError(f"head_lr must be above 0, got {head_lr}")
     if not 0 < weight <= 1: raise InputError(f"weight must be in (0, 1], got {weight}")
     if n_groups < 1: raise InputError(f"n_groups must be at least 1, got {n_groups}")
+    if n_groups == 1 and weight < 1:
+        warnings.warn(f"the network has one layer group, so that a weight of {weight} does nothing", stacklevel=2)
     return head_lr * weight**np.arange(n_groups)[::-1]
 
 # %% ../../nbs/30_rates.schedules.ipynb #a3c57200

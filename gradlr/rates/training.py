@@ -26,6 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..errors import InputError, one_of
 from .finder import undisturbed
 from ..networks.layers import layer_groups
+from .groups import Witness
 from .learners import batch_norm_as, fit_schedule, keep_first, momentum_moves, set_grain
 from .schedules import gradual_lrs
 from .strategies import STRATEGIES, Strategy
@@ -260,7 +261,7 @@ def fit_strategy(self:Learner,
     cbs = [*own, *(cbs or [])]
     with batch_norm_as(self, batch_norm):
         # as many epochs as asked for: one is frozen
-        if chosen.owns_schedule: self.fine_tune(epochs - 1, head_lr, cbs=cbs)
+        if chosen.owns_schedule: self.fine_tune(epochs - 1, head_lr, cbs=[Witness(), *cbs])
         else: fit_schedule(self, epochs, lrs, schedule, cbs, start_epoch)
     factors = _factors_of(self)
     rows = factors.epochs if factors else [[1.]*n]*(epochs - start_epoch)
