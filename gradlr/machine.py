@@ -77,7 +77,7 @@ def worker_count(
 )->int:
     "Worker processes at a time; raises `InputError` where more than one is asked for on MPS"
     if chosen_device() != "mps": return jobs or len(visible_gpus()) or cpu_count()
-    if jobs and jobs > 1: raise InputError(f"the device mps takes one worker, got {jobs}: leave jobs out or choose cpu")
+    if jobs and jobs > 1: raise InputError(f"the device mps takes one worker, got {jobs}: leave --jobs out or choose cpu")
     return 1
 
 # %% ../nbs/02_machine.ipynb #bfa363e0

@@ -62,7 +62,9 @@ def plot_curves(
         ax.set(xlabel="epoch", xticks=sorted(set(rows["epoch"]) - {0}))
         ax.set_title(f"initial rate {rate:g}", y=1)
     axes[0,0].set_ylabel(measure.replace("valid", "validation").replace("_", " "))
-    axes[0,-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    # there is none where every run diverged
+    if axes[0,-1].get_legend_handles_labels()[0]:
+        axes[0,-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     plt.close(fig)
     return fig
 

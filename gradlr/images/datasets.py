@@ -66,7 +66,8 @@ def data_folder(
     folder:str|Path|None=None # A folder named by the user; None asks the environment, then the user's cache folder
 )->Path:
     "Where downloaded data live"
-    return Path(folder or os.environ.get("GRADLR_DATA") or user_cache_dir("gradlr", appauthor=False))
+    named = folder or os.environ.get("GRADLR_DATA") or user_cache_dir("gradlr", appauthor=False)
+    return Path(named).expanduser()
 
 # %% ../../nbs/14_images.datasets.ipynb #be7b49fb
 PARTS = {"all": (True, False), "train": (True,), "test": (False,)} # What torchvision's `train` has to be

@@ -13,7 +13,7 @@ import torch
 
 from ..errors import InputError, one_of, unknown
 from .datasets import open_images, own_folder
-from .folders import FolderImages, class_folders, have_one_size, load_folder
+from .folders import FolderImages, class_folders, evenly_spaced, have_one_size, load_folder
 from .samples import SAMPLES, Sample
 from .sets import ImageSet, image_digest
 
@@ -115,5 +115,6 @@ def training_images(
     if name in samples: return load_sample(samples[name], size, folder)[0]
     own = own_folder(name, folder)
     if own is None: raise unknown(name, samples, "sample or folder")
-    keep_size = have_one_size(class_folders(own), largest=4*size)
+    files = {label: evenly_spaced(of_class, per_class) for label, of_class in class_folders(own).items()}
+    keep_size = have_one_size(files, largest=4*size)
     return load_folder(own, size=None if keep_size else size, per_class=per_class)

@@ -10,7 +10,7 @@ __all__ = ['Bfloat16', 'StopWhenDiverged', 'EvaluateAverages', 'source_learner',
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -316,5 +316,5 @@ def fastest_precision(
         with random_states(): seconds = _seconds_by_precision(network, size, batch_size)
     finally: torch.set_num_threads(threads)
     known[setting] = min(seconds, key=seconds.get)
-    write_whole(file, json.dumps(known, indent=1).encode())
+    with suppress(OSError): write_whole(file, json.dumps(known, indent=1).encode())
     return known[setting]

@@ -130,12 +130,13 @@ def failures(
 def retry(
     folder:str|Path # A study's folder
 )->int: # How many there were
-    "Forget the runs that failed and the sources whose weights are lost, so that the next start tries them again"
+    "Forget the runs that failed, and the sources whose lost weights are needed, so that the next start trains them again"
     folder = StudyFolder(folder)
     folder.study()                                                             # raises where there is none
     records = folder.sorted_out()[0]
     keys = {record["key"] for record in records if record["state"] == "failed"}
-    for record in records:
+    # where nothing is left to be trained, nothing needs weights
+    for record in records if status(folder.path)["missing"] else ():
         sha256 = record.get("weights_sha256")
         if sha256 and Weights(str(folder.weights(sha256)), sha256).are_damaged(): keys.add(record["key"])
     folder.forget(keys)
