@@ -152,8 +152,9 @@ def save_images(
 )->None:
     "Write a set of images as safetensors, whole or not at all"
     tensors = dict(images=images.images.contiguous(), labels=images.labels)
-    about = dict(classes=json.dumps(images.classes), provenance=images.provenance)
-    write_whole(Path(file), save(tensors, metadata=about))
+    # under one name: safetensors writes several in any order, and the same images shall be the same file
+    about = json.dumps([images.classes, images.provenance])
+    write_whole(Path(file), save(tensors, metadata=dict(about=about)))
 
 # %% ../../nbs/11_images.sets.ipynb #917da935
 def read_images(
@@ -162,7 +163,8 @@ def read_images(
     "Read a set of images that `save_images` wrote; raises `InputError` for any other file"
     try:
         with safe_open(str(file), "pt") as stored:
-            images, labels, about = stored.get_tensor("images"), stored.get_tensor("labels"), stored.metadata()
-        return ImageSet(images, labels, json.loads(about["classes"]), about["provenance"])
+            images, labels = stored.get_tensor("images"), stored.get_tensor("labels")
+            classes, provenance = json.loads(stored.metadata()["about"])
+        return ImageSet(images, labels, classes, provenance)
     except (SafetensorError, ValueError, TypeError, KeyError) as e:
         raise InputError(f"{str(file)!r} is no set of images of this version ({e}): remove it, to have it drawn") from e
