@@ -1,6 +1,7 @@
 "What SECURITY.md promises of files that somebody else made"
 import io
 import json
+import os
 import pickle
 import re
 import struct
@@ -139,3 +140,17 @@ sys.exit(codes != [0, 0])"""
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
     assert result.returncode == 0, result.stderr
     assert (tmp_path/"report.html").exists()
+
+def test_a_study_leaves_what_is_not_its_own(tmp_path):
+    study, theirs = StudyFolder(tmp_path/"study"), tmp_path/"theirs"
+    theirs.write_text("mine")
+    for place in ("records", "weights", ".build.tmp"): (study.path/place).mkdir(parents=True)
+    foreign = [study.path/".notes.tmp", study.path/"records"/".draft.tmp", study.path/".build.tmp"/"a.o"]
+    for file in foreign: file.write_text("mine")
+    study.sweep()
+    assert [file.read_text() for file in foreign] == ["mine"]*3
+    (study.path/"study.log").symlink_to(theirs)
+    with pytest.raises(InputError, match="is a link or a device"): study.log("begun")
+    os.mkfifo(study.path/"data.json")
+    with pytest.raises(InputError, match="is a link or a device"): study.data()
+    assert theirs.read_text() == "mine"
