@@ -179,6 +179,8 @@ class Slot:
         "Wait until it has left"
         self.pool.shutdown(wait=True, cancel_futures=True)
         self.killer.cancel()
+        # the pool believes it dead where the server that it was forked from is
+        self.kill()
 
 # %% ../nbs/03_engines.ipynb #c1f0a006
 @contextmanager

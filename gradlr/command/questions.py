@@ -29,7 +29,7 @@ from gradlr.command.types import (
     json_of,
     use,
 )
-from ..errors import InputError, drawn, one_of
+from ..errors import InputError, one_of, visible
 
 # %% ../../nbs/92_command.questions.ipynb #eebf9362
 def check_picture(
@@ -85,8 +85,8 @@ def measure_distances(
               f"picture: {file}; {seconds} s")
     # the picture comes last: that of many classes takes long
     with plt.style.context("gradlr.style"):
-        shown = mean.rename(index=drawn, columns=drawn)
-        plot_distances(shown, drawn(f"{source} → {target}")).figure.savefig(file, dpi=150)
+        shown = mean.rename(index=visible, columns=visible)
+        plot_distances(shown, visible(f"{source} → {target}")).figure.savefig(file, dpi=150)
     return 0
 
 # %% ../../nbs/92_command.questions.ipynb #5f4dcd03
