@@ -57,16 +57,16 @@ def in_zip(file:Path, name:str, mode:int=0o100644)->Path:
         archive.writestr(member, b"../../outside")
     return file
 
-@pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "cat/../../outside", "a\\..\\..\\outside", "C:\\outside"])
+@pytest.mark.parametrize("name", ["../outside", "ROOT/outside", "cat/../../outside", "a\\..\\..\\outside", "C:\\outside"])
 @pytest.mark.parametrize("kind", [in_tar, in_zip])
 def test_an_archive_writes_nowhere_else(tmp_path, kind, name):
     (tmp_path/"in").mkdir()
-    archive, before = kind(tmp_path/f"a.{kind.__name__[3:]}", name), set(tmp_path.rglob("*"))
+    archive = kind(tmp_path/f"a.{kind.__name__[3:]}", name.replace("ROOT", str(tmp_path)))
+    before = set(tmp_path.rglob("*"))
     try: unpack(archive, tmp_path/"in"/"new")
     except InputError as e: assert "was not unpacked" in str(e)
     found = set(tmp_path.rglob("*")) - before
     assert all((tmp_path/"in"/"new") in (path, *path.parents) for path in found)
-    assert not Path("/tmp/outside").exists()
 
 LINKS = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE)
 

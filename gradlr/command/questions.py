@@ -13,22 +13,8 @@ from contextlib import redirect_stdout
 from importlib import import_module
 from typing import Literal
 
-from gradlr.command.types import (
-    Components,
-    Count,
-    Data,
-    Device,
-    File,
-    Images,
-    Name,
-    Pixels,
-    Preset,
-    Target,
-    Weights,
-    as_typed,
-    json_of,
-    use,
-)
+from .types import (Components, Count, Data, Device, File, Images, Name, Pixels, Preset, Target,
+                                  Weights, as_typed, json_of, use)
 from ..errors import InputError, one_of, visible
 
 # %% ../../nbs/92_command.questions.ipynb #eebf9362

@@ -15,21 +15,8 @@ from contextlib import redirect_stdout
 from itertools import chain
 from typing import Annotated
 
-from gradlr.command.types import (
-    Count,
-    Data,
-    Destination,
-    Device,
-    Engine,
-    File,
-    Folder,
-    Out,
-    Preset,
-    Seconds,
-    Typed,
-    json_of,
-    use,
-)
+from .types import (Count, Data, Destination, Device, Engine, File, Folder, Out, Preset, Seconds,
+                                  Typed, json_of, use)
 
 # %% ../../nbs/91_command.study.ipynb #c2f0a001
 def as_path(

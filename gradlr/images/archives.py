@@ -170,7 +170,7 @@ def unpack(
         with ZipFile(archive) if is_zip else tarfile.open(archive, tarinfo=_TarInfo) as opened:
             _write(_in_zip(opened) if is_zip else _in_tar(opened), beside, most_files, most_bytes)
         beside.chmod(0o755)
-        _put(beside, folder)
+        _move_into_place(beside, folder)
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as e:
         raise InputError(f"{str(archive)!r} was not unpacked: it names {Path(e.filename).name!r} twice") from e
     # A damaged archive has the libraries raise nearly anything
@@ -181,7 +181,7 @@ def unpack(
     finally: shutil.rmtree(beside, ignore_errors=True)
     return folder
 
-def _put(
+def _move_into_place(
     beside:Path, # The folder as it was unpacked
     folder:Path # Where it goes
 )->None:

@@ -108,13 +108,14 @@ def training_images(
     size:int=224, # Side in pixels that a folder's images get if they have several, or one over four times this one
     samples:dict[str,Sample]|None=None, # Samples by name; None is `SAMPLES`
     folder:str|Path|None=None, # Where downloaded data live; None asks `GRADLR_DATA`, then the user's cache folder
-    per_class:int|None=None # Images of each class of a folder to read, evenly spaced among its files; None is all
+    per_class:int|None=None, # Images of each class of a folder to read, evenly spaced among its files; None is all
+    classes:tuple[str,...]|None=None # Of a folder, to be read: the files of others are not even listed; None is all
 )->ImageSet:
     "The training part of a sample, or the images of a folder"
     samples = samples or SAMPLES
     if name in samples: return load_sample(samples[name], size, folder)[0]
     own = own_folder(name, folder)
     if own is None: raise unknown(name, samples, "sample or folder")
-    files = {label: evenly_spaced(of_class, per_class) for label, of_class in class_folders(own).items()}
+    files = {label: evenly_spaced(of_class, per_class) for label, of_class in class_folders(own, classes).items()}
     keep_size = have_one_size(files, largest=4*size)
-    return load_folder(own, size=None if keep_size else size, per_class=per_class)
+    return load_folder(own, classes, None if keep_size else size, per_class)

@@ -18,17 +18,8 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    TypeAdapter,
-    ValidationError,
-    create_model,
-    model_validator,
-)
+from pydantic import (BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError,
+                      create_model, model_validator)
 
 from ..errors import InputError
 from .plan import Run
@@ -147,6 +138,20 @@ _RECORD = TypeAdapter(Annotated[
     Annotated[Failed, Tag("failed")] | Annotated[Found, Tag("found")] | Annotated[Trained, Tag("trained")],
     Discriminator(_model_of)])
 
+# %% ../../nbs/63_study.results.ipynb #d1630a13
+def _fit(
+    model:TypeAdapter, # What is expected
+    values:Any, # As read
+    where:str # They were read
+)->None:
+    "Raise `InputError` that names the first field which is not as expected"
+    try: model.validate_python(values)
+    except ValidationError as e:
+        wrong = e.errors(include_input=False, include_url=False)[0]
+        # the name of the model that was chosen says nothing to a user
+        at = ".".join(str(part) for part in wrong["loc"] if part not in ("failed", "found", "trained")) or "all of it"
+        raise InputError(f"{where} is damaged ({at}: {wrong['msg']}): remove it and run the study again") from e
+
 # %% ../../nbs/63_study.results.ipynb #d1630012
 def checked(
     record:Any, # As read
@@ -156,11 +161,7 @@ def checked(
     schema = record.get("schema") if isinstance(record, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:
         raise InputError(f"{where} has schema {schema}, and this gradlr reads up to {SCHEMA}: install a newer gradlr")
-    try: _RECORD.validate_python(record)
-    except ValidationError as e:
-        wrong = e.errors(include_input=False, include_url=False)[0]
-        at = ".".join(map(str, wrong["loc"][1:])) or "all of it"
-        raise InputError(f"{where} is damaged ({at}: {wrong['msg']}): remove it and run the study again") from e
+    _fit(_RECORD, record, where)
     run = record["run"]
     # an older gradlr made keys from other fields
     if run.keys() == _SETTINGS.keys() and Run(**run).key != record["key"]:
@@ -229,11 +230,7 @@ def read_drawn(
     drawn = _parsed(file, where)[1]
     # version 0.1 drew once
     if isinstance(drawn, dict): drawn = {name: [of] if isinstance(of, dict) else of for name, of in drawn.items()}
-    try: _DRAWN.validate_python(drawn)
-    except ValidationError as e:
-        wrong = e.errors(include_input=False, include_url=False)[0]
-        at = ".".join(map(str, wrong["loc"])) or "all of it"
-        raise InputError(f"{where} is damaged ({at}: {wrong['msg']}): remove it and run the study again") from e
+    _fit(_DRAWN, drawn, where)
     return drawn
 
 # %% ../../nbs/63_study.results.ipynb #ca7

@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from ..errors import InputError
 from ..images.datasets import own_folder
 from ..images.drawing import training_images
-from ..images.folders import class_folders, evenly_spaced, have_one_size, load_folder
+from ..images.folders import evenly_spaced
 from ..images.loaders import dataloaders
 from ..images.samples import SAMPLES
 from ..images.sets import ImageSet
@@ -276,17 +276,6 @@ def _named_images(
     name = str(target)
     own = None if name in SAMPLES else own_folder(name, folder)
     classes = sorted(path.name for path in own.iterdir() if path.is_dir() and path.name[0] != ".") if own else []
-    if len(classes) > MOST_CLASSES: return name, _of_many_classes(own, classes, size), len(classes)
-    images = training_images(name, size, folder=folder, per_class=PER_CLASS)
-    return name, images, len(images.classes)
-
-# %% ../../nbs/84_transfer.advice.ipynb #c0840003
-def _of_many_classes(
-    folder:Path, # With one folder a class
-    classes:list[str], # Their names, more than `MOST_CLASSES`
-    size:int # As in `_named_images`
-)->ImageSet:
-    "Some images of some classes; the files of others are not even listed"
-    some = tuple(evenly_spaced(classes, MOST_CLASSES))
-    files = {name: evenly_spaced(of, LEAST_IMAGES) for name, of in class_folders(folder, some).items()}
-    return load_folder(folder, some, None if have_one_size(files, 4*size) else size, LEAST_IMAGES)
+    some = tuple(evenly_spaced(classes, MOST_CLASSES)) if len(classes) > MOST_CLASSES else None
+    images = training_images(name, size, folder=folder, per_class=LEAST_IMAGES if some else PER_CLASS, classes=some)
+    return name, images, len(classes) or len(images.classes)
