@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STYLE', 'samples_table', 'versions_table', 'failure_in_words', 'Facts', 'facts_of', 'Picture', 'picture',
-           'pictures_of', 'page_of', 'write_report']
+           'pictures_of', 'page_of', 'template', 'write_report']
 
 # %% ../../nbs/73_evidence.report.ipynb #701ed3ad
 import gc
@@ -18,7 +18,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 from markupsafe import Markup
 from matplotlib import pyplot as plt
 
@@ -242,10 +242,17 @@ def page_of(
     pictures:dict[str|tuple[str,str,str],Picture] # From `pictures_of`
 )->str: # HTML
     "The page of a report"
-    templates = Environment(loader=FileSystemLoader(str(files("gradlr"))), autoescape=True, finalize=_shown,
-                            undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page = templates.get_template("report.html")
+    page = template("report.html")
     return page.render(facts=facts, pictures=pictures, style=STYLE, version=version("gradlr"))
+
+# %% ../../nbs/73_evidence.report.ipynb #73e70002
+def template(
+    name:str # Of a file beside the modules; in those that end in `.html` text is text, and never a tag
+)->Template:
+    "A page, or another text, to be filled in; a name that is missing is an error"
+    templates = Environment(loader=FileSystemLoader(str(files("gradlr"))), autoescape=select_autoescape(["html"]),
+                            finalize=_shown, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return templates.get_template(name)
 
 # %% ../../nbs/73_evidence.report.ipynb #73e70001
 def _shown(
