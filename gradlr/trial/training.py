@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TRAININGS', 'MOST_STEPS', 'LEAST_EPOCHS', 'MOST_EPOCHS', 'STEPS', 'Schedule', 'batch_size_for', 'schedule_for',
-           'pace_of', 'fine_tuned', 'WithoutLooking', 'logits_of', 'trained']
+           'pace_of', 'fine_tuned', 'WithoutLooking', 'logits_of', 'trained', 'Ticking']
 
 # %% ../../nbs/86_trial.training.ipynb #86a00004
 import time
@@ -15,6 +15,7 @@ import numpy as np
 from fastai.callback.core import Callback, CancelValidException
 from fastai.torch_core import set_seed
 from fastcore.basics import noop
+from tqdm.auto import tqdm
 
 from ..errors import InputError
 from ..images.loaders import dataloaders, evaluation_loader
@@ -115,7 +116,8 @@ def fine_tuned(
     parts:tuple[ImageSet,ImageSet], # To train on, and to look at
     size:int, # Side in pixels
     schedule:Schedule, # From `schedule_for`
-    seed:int # Of the head and of the order of images
+    seed:int, # Of the head and of the order of images
+    cbs:Sequence[Callback]=() # Further fastai callbacks
 )->Learner:
     "Fine-tune by a cell"
     set_seed(seed, reproducible=True)
@@ -123,7 +125,7 @@ def fine_tuned(
     way = WAYS[cell.way]
     with learn.no_bar(), learn.no_logging():
         learn.fit_strategy(way.strategy, schedule.epochs, cell.head_lr, way.weight, batch_norm=way.batch_norm,
-                           cbs=[WithoutLooking()])
+                           cbs=[WithoutLooking(), *cbs])
     return learn
 
 # %% ../../nbs/86_trial.training.ipynb #86a00011
@@ -149,14 +151,27 @@ def trained(
     parts:tuple[ImageSet,ImageSet], # To train on, and to choose by
     size:int, # Side in pixels
     schedule:Schedule, # From `schedule_for`
-    fold:int # Which the images that choose are of
+    fold:int, # Which the images that choose are of
+    cbs:Sequence[Callback]=() # Further fastai callbacks
 )->Trained:
     "One training of a trial; one that diverged is as good as guessing"
     begin = time.perf_counter()
-    learn, valid = fine_tuned(cell, source, parts, size, schedule, fold), parts[1]
+    learn, valid = fine_tuned(cell, source, parts, size, schedule, fold, cbs), parts[1]
     found = logits_of(learn, valid, size), valid.labels.numpy()
     seconds = time.perf_counter() - begin
     if not np.isfinite(found[0]).all():
         classes = len(valid.classes)
         return Trained(cell, fold, 1/classes, float(np.log(classes)), len(valid), seconds)
     return Trained(cell, fold, share_right(*found), log_loss(*found), len(valid), seconds)
+
+# %% ../../nbs/86_trial.training.ipynb #86a00017
+class Ticking(Callback):
+    "Move a bar on by the seconds that went by"
+    def __init__(self,
+        bar:tqdm # Whose total is in seconds
+    ): self.bar, self.last = bar, time.monotonic()
+
+    def after_batch(self):
+        now = time.monotonic()
+        self.bar.update(min(now - self.last, self.bar.total - self.bar.n))
+        self.last = now
