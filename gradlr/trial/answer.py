@@ -9,7 +9,7 @@ __all__ = ['NAMED', 'SHOWN', 'Judged', 'Answer', 'shown', 'plot_confusion', 'plo
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from ..images.sets import ImageSet, three_channels
 from ..machine import device_name
 from ..rates.figures import plot_network
 from ..statistics.intervals import wilson
+from .model import NETWORK_FILE
 from .plan import WAYS, Cell, Trained, lead, standings
 
 # %% ../../nbs/88_trial.answer.ipynb #88a00006
@@ -112,6 +113,15 @@ class Answer:
                  f"new images:      gradlr predict {self.out} new.jpg", f"page:            {self.out/'answer.html'}",
                  f"without gradlr:  {self.out/'train.py'}, {self.out/'export.pkl'}"]
         return "\n".join(lines)
+
+    def as_dict(self)->dict: # What `gradlr try --json` prints
+        "As plain values"
+        low, high = wilson(self.judged.share, len(self.judged.images))
+        test = dict(accuracy=self.judged.share, low=low, high=high, images=len(self.judged.images),
+                    guessing=self.judged.guessing)
+        return dict(name=self.name, **asdict(self.cell), size=self.size, test=test, notes=list(self.notes),
+                    trainings=[asdict(one) for one in self.trained], network=str(self.out/NETWORK_FILE),
+                    page=str(self.out/"answer.html"), seconds=round(self.seconds, 1))
 
 # %% ../../nbs/88_trial.answer.ipynb #88a00008
 def shown(
