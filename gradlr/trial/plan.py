@@ -31,8 +31,8 @@ class Way:
 
 WAYS = dict(
     gradual=Way("all layers, each stage at half the rate of the next; the body's batch norm stays as the source left it",
-                "gradual", "still", 3e-3, 0.5),
-    frozen=Way("the head alone, on the source's features", "frozen", "still", 1e-2),
+                "gradual", "still", 1e-3, 0.5),
+    frozen=Way("the head alone, on the source's features", "frozen", "still", 3e-3),
     slice=Way("all layers, the body at a tenth of the head's rate: the fixed rule", "fastai_slice", "learning", 3e-3),
     fine_tune=Way("fastai's fine_tune at its own default rate: a frozen epoch, then all layers",
                   "fine_tune", "learning", 2e-3))

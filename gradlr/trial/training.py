@@ -35,7 +35,7 @@ class Schedule:
     per_class:int|None=None # Images of each class and part that are used; None is all
 
 # %% ../../nbs/86_trial.training.ipynb #86a00007
-TRAININGS = 10 # That a budget is to pay for
+TRAININGS = 10 # That a budget is to pay for, or as many as there are ways where that is too much
 MOST_STEPS, LEAST_EPOCHS, MOST_EPOCHS = 150, 3, 20 # Of a training
 
 def batch_size_for(
@@ -52,15 +52,14 @@ def schedule_for(
     "What a budget pays for; raises `InputError` for one that pays for nothing"
     if not minutes > 0: raise InputError(f"minutes must be above 0, got {minutes:g}")
     # of a training's time a fifth goes to looking at the images that choose
-    affordable = 0.8*60*minutes*pace/TRAININGS
-    images = sum(counts)
-    if affordable < LEAST_EPOCHS*images:
-        per_class = _images_of_each(counts, affordable/LEAST_EPOCHS)
+    in_all, images = 0.8*60*minutes*pace, sum(counts)
+    if in_all/len(WAYS) < LEAST_EPOCHS*images:
+        per_class = _images_of_each(counts, in_all/len(WAYS)/LEAST_EPOCHS)
         images = sum(min(count, per_class) for count in counts)
         return Schedule(LEAST_EPOCHS, batch_size_for(images), per_class)
-    batch_size = batch_size_for(images)
-    enough = np.clip(np.ceil(MOST_STEPS/(images//batch_size)), LEAST_EPOCHS, MOST_EPOCHS)
-    return Schedule(int(min(enough, affordable//images)), batch_size)
+    batch_size, affordable = batch_size_for(images), in_all/TRAININGS/images
+    enough = np.ceil(MOST_STEPS/max(1, images//batch_size))
+    return Schedule(int(np.clip(min(enough, affordable), LEAST_EPOCHS, MOST_EPOCHS)), batch_size)
 
 def _images_of_each(
     counts:Sequence[int], # Training images of each class
