@@ -218,33 +218,44 @@ def test_test_time_augmentation_by_name(trained):
 
 LOADS = """
 import json, sys
+from pathlib import Path
 from fastai.learner import load_learner
-learn = load_learner(sys.argv[1])
-with learn.no_bar(), learn.no_logging():
-    named = [learn.predict(file) for file in sys.argv[2:]]
-    shares, _ = learn.get_preds(dl=learn.dls.test_dl(sys.argv[2:]))
-print(json.dumps([[(str(name), int(index), some.tolist()) for name, index, some in named], shares.tolist(), list(learn.dls.vocab)]))
+found = {}
+for folder in map(Path, sys.argv[1:]):
+    learn, files = load_learner(folder/"export.pkl"), sorted(folder.glob("*.png"))
+    with learn.no_bar(), learn.no_logging():
+        named = [learn.predict(file) for file in files]
+        shares, _ = learn.get_preds(dl=learn.dls.test_dl(files))
+    found[folder.name] = [(str(name), int(index), some.tolist()) for name, index, some in named], shares.tolist()
+print(json.dumps(found))
 """
+EXPORTED = dict(
+    augmented=dict(augment="flip_crop"), gray=dict(parts=GRAY, size=16), rounded=dict(precision="bfloat16"),
+    other_inputs=dict(network=NETWORK, size=32), averaged=dict(optimizer="schedulefree_adamw"))
 
-@pytest.mark.parametrize("kwargs", [
-    dict(augment="flip_crop"), dict(parts=GRAY, size=16), dict(precision="bfloat16"),
-    dict(network=NETWORK, size=32), dict(optimizer="schedulefree_adamw")], ids=lambda kwargs: next(iter(kwargs)))
-def test_an_export_predicts_the_same_elsewhere(tmp_path, kwargs):
-    learn = made(**kwargs)
-    learn.fit_gradual(1, 1e-3)
-    learn.path, images = tmp_path, learn.dls.valid_ds.images[::40].expand(-1, 3, -1, -1)
-    files = [written(tmp_path/f"{i}.png", image) for i, image in enumerate(images)]
-    shares, _ = learn.get_preds(dl=learn.dls.test_dl(files))
-    learn.export()
-    assert len(learn.dls.valid_ds) and torch.equal(learn.get_preds(dl=learn.dls.test_dl(files))[0], shares)
-    process = subprocess.run([sys.executable, "-W", "ignore", "-c", LOADS, tmp_path/"export.pkl", *files],
-                             capture_output=True, text=True, timeout=300, cwd=tmp_path)
+def test_exports_predict_the_same_in_another_process(tmp_path):
+    expected, classes = {}, {}
+    for case, kwargs in EXPORTED.items():
+        learn, folder = made(**kwargs), tmp_path/case
+        learn.fit_gradual(1, 1e-3)
+        learn.path, images = folder, learn.dls.valid_ds.images[::40].expand(-1, 3, -1, -1)
+        files = [written(folder/f"{i}.png", image) for i, image in enumerate(images)]
+        expected[case], _ = learn.get_preds(dl=learn.dls.test_dl(files))
+        classes[case] = list(learn.dls.vocab)
+        learn.export()
+        # the learner itself stays as it was
+        assert torch.equal(learn.get_preds(dl=learn.dls.test_dl(files))[0], expected[case]) and len(learn.dls.train_ds)
+    command = [sys.executable, "-W", "ignore", "-c", LOADS, *(tmp_path/case for case in EXPORTED)]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path)
     assert not process.returncode, process.stderr
-    named, loaded, classes = json.loads(process.stdout.splitlines()[-1])
-    close = dict(atol=0.02 if "precision" in kwargs else 1e-5)
-    assert torch.allclose(torch.tensor(loaded), shares, **close) and classes == list(learn.dls.vocab)
-    for (name, index, some), share in zip(named, shares, strict=True):
-        assert torch.allclose(torch.tensor(some), share, **close) and name == classes[index]
+    found = json.loads(process.stdout.splitlines()[-1])
+    for case, (named, loaded) in found.items():
+        # bfloat16 has three digits
+        close = dict(atol=0.02 if case == "rounded" else 1e-5)
+        assert torch.allclose(torch.tensor(loaded), expected[case], **close), case
+        for (name, index, shares), loaded_shares in zip(named, loaded, strict=True):
+            assert torch.allclose(torch.tensor(shares), torch.tensor(loaded_shares), **close)
+            assert name == classes[case][index]
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_whatever_it_was_trained_by_it_is_exported(tmp_path, strategy):
@@ -308,7 +319,7 @@ def test_wandb_offline(tmp_path, monkeypatch, capsys):
     with wandb.init(mode="offline", dir=tmp_path) as run:
         learn.fit_gradual(1, 1e-3, cbs=[WandbCallback(n_preds=4)])
         assert run.summary["epoch"] == 1 and 0 <= run.summary["accuracy"] <= 1
-    assert "WandbCallback was not able" not in capsys.readouterr().out
+    assert "WandbCallback" not in capsys.readouterr().out
 
 def test_learners_that_are_dropped_are_freed():
     alive = []
