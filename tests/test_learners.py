@@ -324,7 +324,7 @@ def test_wandb_offline(tmp_path, monkeypatch, capsys):
 def test_learners_that_are_dropped_are_freed():
     alive = []
     for _ in range(5):
-        learn = made(size=16)
+        learn = made((VALID, VALID), "resnet34", 16)
         learn.fit_gradual(1, 1e-3)
         learn.predict(VALID.images[0])
         alive = [known for known in alive if known() is not None] + [weakref.ref(learn.model)]

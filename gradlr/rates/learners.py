@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -83,6 +84,8 @@ class EvaluateAverages(Callback):
         if self.opt is not None: self.opt.opt.eval()
 
 # %% ../../nbs/36_rates.learners.ipynb #13dcc0b8
+_MODELS = WeakSet() # Of all learners: these refer to themselves, so that dropped ones stay until Python looks for such
+
 def _learner(
     dls:DataLoaders, # From `dataloaders`
     network:str, # A name in `NETWORKS`, or `timm/NAME`
@@ -91,14 +94,15 @@ def _learner(
     precision:str # A name in `PRECISIONS`
 )->Learner:
     "A vision learner with all its layers trainable"
-    # fastai's learners refer to themselves, so that dropped ones stay until they are looked for
-    gc.collect()
+    # 64 MB of weights take four times as much in training; a look costs a quarter of a second
+    if sum(p.nbytes for model in _MODELS for p in model.parameters()) > 2**26: gc.collect()
     cbs = [ChannelsLast(), StopWhenDiverged()]
     if one_of(precision, PRECISIONS, "precision") == "bfloat16": cbs.append(Bfloat16())
     if OPTIMIZERS[one_of(optimizer, OPTIMIZERS, "optimizer")].averages: cbs.append(EvaluateAverages())
     learn = vision_learner(with_inputs(dls, inputs), architecture(network), normalize=False, pretrained=False,
                            metrics=accuracy, cbs=cbs, opt_func=OPTIMIZERS[optimizer])
     learn.network, learn.inputs = network, inputs
+    _MODELS.add(learn.model)
     if network.startswith("timm/"): learn.model[0].register_forward_hook(channels_first)
     learn.model.to(dls.device) # fastai does so only when a fit begins
     return learn
@@ -162,7 +166,6 @@ def set_grain(
     if frozen: learn.opt.unfreeze()
     return len(learn.opt.param_lists)
 
-# %% ../../nbs/36_rates.learners.ipynb #55bdbda1
 def _fastai_split(
     learn:Learner # Cut at a grain, or as fastai made it
 )->Callable:
@@ -249,7 +252,6 @@ def keep_first(
         if not begins: continue
         for own, other in zip(module.buffers(recurse=False), new.buffers(recurse=False), strict=True): own.copy_(other)
 
-# %% ../../nbs/36_rates.learners.ipynb #a0190034
 def _fresh_body(
     learn:Learner # Whose network is known
 )->nn.Module: # With random weights
@@ -287,7 +289,6 @@ def _seconds_by_precision(
         for precision, learn in learners.items(): seconds[precision].append(_seconds(learn))
     return {precision: min(spent) for precision, spent in seconds.items()}
 
-# %% ../../nbs/36_rates.learners.ipynb #3c0812c6
 def _seconds(
     learn:Learner # With one batch of training images
 )->float:
@@ -310,10 +311,9 @@ def fastest_precision(
     except (OSError, ValueError): known = {}
     if setting in known: return known[setting]
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    # what follows is the same whether it was measured or known
     try:
-        with random_states(): seconds = _seconds_by_precision(network, size, batch_size)
+        torch.set_num_threads(1)
+        with random_states(): seconds = _seconds_by_precision(network, size, batch_size) # as if it had been known
     finally: torch.set_num_threads(threads)
     known[setting] = min(seconds, key=seconds.get)
     with suppress(OSError): write_whole(file, json.dumps(known, indent=1).encode())
