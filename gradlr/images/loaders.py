@@ -79,6 +79,7 @@ class _LabelledTensors:
         try: yield self
         finally: self.split_idx = own
 
+# %% ../../nbs/16_images.loaders.ipynb #16d10010
 def _labelled(
     images:ImageSet, # Moved to the device at once
     device:torch.device, # On which batches are made
@@ -139,6 +140,7 @@ def _picture(
     if isinstance(item, np.ndarray | torch.Tensor): return Image.fromarray(_pixels(item))
     raise InputError(f"{type(item).__name__} is no image: give a path, a PIL image, an array or a tensor")
 
+# %% ../../nbs/16_images.loaders.ipynb #16d10011
 def _as_from_a_file(
     image:Image.Image # Of any mode
 )->np.ndarray: # uint8, height × width × 3
@@ -172,6 +174,7 @@ def _label(
     if int(name) in range(len(vocab)): return int(name)
     raise InputError(f"a label is {int(name)}, and the classes count from 0 to {len(vocab) - 1}")
 
+# %% ../../nbs/16_images.loaders.ipynb #16d10012
 def _pair(
     item # A pair of image and class, or a path in a folder that is named for its class
 )->tuple: # Image and class
@@ -198,6 +201,7 @@ def _test_set(
     images = torch.stack([_as_known(item, shape) for item, _ in pairs])
     return replace(known, images=images, labels=labels, split_idx=1)
 
+# %% ../../nbs/16_images.loaders.ipynb #16d10013
 class TensorDataLoaders(DataLoaders):
     "fastai's loaders of training and validation images, that make one of new images too"
     def test_dl(self,
