@@ -7,12 +7,14 @@ __all__ = ['Bfloat16', 'StopWhenDiverged', 'EvaluateAverages', 'source_learner',
            'fit_schedule', 'momentum_moves', 'batch_norm_as', 'keep_first', 'fastest_precision']
 
 # %% ../../nbs/36_rates.learners.ipynb #07e2fc49
+import gc
 import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -24,14 +26,14 @@ from fastai.learner import Learner
 from fastai.metrics import accuracy
 from fastai.torch_core import to_float
 from fastai.vision.learner import vision_learner
-from fastcore.basics import patch
+from fastcore.basics import listify, patch
 from platformdirs import user_cache_dir
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import InputError, one_of
 from ..files import write_whole
-from ..images.loaders import Inputs, dataloaders, with_inputs
+from ..images.loaders import Inputs, TensorDL, dataloaders, with_inputs
 from ..images.sets import ImageSet
 from ..machine import device_name, random_states
 from ..networks.architectures import architecture, network_of
@@ -55,8 +57,7 @@ class Bfloat16(Callback):
         self.model.forward = autocast(self.model.forward)
 
     def after_pred(self):
-        # the class's own again
-        del self.model.forward
+        del self.model.forward # the class's own again
         self.learn.pred = to_float(self.pred)
 
 # %% ../../nbs/36_rates.learners.ipynb #6c69085b
@@ -78,10 +79,13 @@ class EvaluateAverages(Callback):
     "Train at the optimiser's own weights; evaluate, and end, at their averages"
     def before_train(self): self.opt.opt.train()
     def after_train(self): self.opt.opt.eval()
-    # an epoch may be broken off
-    def after_fit(self): self.opt.opt.eval()
+    def after_fit(self):
+        # an epoch may be broken off, and what only predicts has no optimiser
+        if self.opt is not None: self.opt.opt.eval()
 
 # %% ../../nbs/36_rates.learners.ipynb #13dcc0b8
+_MODELS = WeakSet() # Of all learners: these refer to themselves, so that dropped ones stay until Python looks for such
+
 def _learner(
     dls:DataLoaders, # From `dataloaders`
     network:str, # A name in `NETWORKS`, or `timm/NAME`
@@ -90,15 +94,17 @@ def _learner(
     precision:str # A name in `PRECISIONS`
 )->Learner:
     "A vision learner with all its layers trainable"
+    # 64 MB of weights take four times as much in training; a look costs a quarter of a second
+    if sum(p.nbytes for model in _MODELS for p in model.parameters()) > 2**26: gc.collect()
     cbs = [ChannelsLast(), StopWhenDiverged()]
     if one_of(precision, PRECISIONS, "precision") == "bfloat16": cbs.append(Bfloat16())
     if OPTIMIZERS[one_of(optimizer, OPTIMIZERS, "optimizer")].averages: cbs.append(EvaluateAverages())
     learn = vision_learner(with_inputs(dls, inputs), architecture(network), normalize=False, pretrained=False,
                            metrics=accuracy, cbs=cbs, opt_func=OPTIMIZERS[optimizer])
     learn.network, learn.inputs = network, inputs
+    _MODELS.add(learn.model)
     if network.startswith("timm/"): learn.model[0].register_forward_hook(channels_first)
-    # fastai does so only when a fit begins
-    learn.model.to(dls.device)
+    learn.model.to(dls.device) # fastai does so only when a fit begins
     return learn
 
 # %% ../../nbs/36_rates.learners.ipynb #4eb48685
@@ -139,9 +145,10 @@ def as_source(
     if not isinstance(source, Learner): return find_source(source, network, sha256)
     network = network_of(source) or network
     if network is None: raise InputError("which network is the learner's? Give its name as `network`")
-    size = source.dls.valid.one_batch()[0].shape[-1]
-    inputs = replace(getattr(source, "inputs", None) or inputs_of(network), size=size)
-    return Source("a learner", network, inputs, source.model.state_dict)
+    loader, inputs = source.dls.valid, getattr(source, "inputs", None) or inputs_of(network)
+    if isinstance(loader, TensorDL): size = loader.size
+    else: size = loader.one_batch()[0].shape[-1] if len(loader) else inputs.size
+    return Source("a learner", network, replace(inputs, size=size), source.model.state_dict)
 
 # %% ../../nbs/36_rates.learners.ipynb #d46bd439
 def set_grain(
@@ -151,8 +158,7 @@ def set_grain(
     "Give a learner one parameter group a layer group, all of them trainable"
     check_batches(learn)
     frozen = not all(p.requires_grad for p in learn.model.parameters())
-    # fastai's default split has only what is trainable
-    learn.model.requires_grad_(True)
+    learn.model.requires_grad_(True) # fastai's default split has only what is trainable
     is_cut = isinstance(learn.splitter, GrainSplitter) and learn.splitter.grain == grain
     if not is_cut: learn.splitter = GrainSplitter(grain, _fastai_split(learn))
     if not is_cut or learn.opt is None: learn.create_opt()
@@ -160,7 +166,6 @@ def set_grain(
     if frozen: learn.opt.unfreeze()
     return len(learn.opt.param_lists)
 
-# %% ../../nbs/36_rates.learners.ipynb #55bdbda1
 def _fastai_split(
     learn:Learner # Cut at a grain, or as fastai made it
 )->Callable:
@@ -182,7 +187,7 @@ def fit_schedule(
     if learn.opt is None: learn.create_opt()
     moves = make(np.asarray(lrs, dtype=float), epochs)
     if not momentum_moves(learn): moves.pop("mom", None)
-    learn.fit(epochs, lr=lrs, cbs=[ParamScheduler(moves), Witness(), *(cbs or [])], start_epoch=start_epoch)
+    learn.fit(epochs, lr=lrs, cbs=[ParamScheduler(moves), Witness(), *listify(cbs)], start_epoch=start_epoch)
 
 # %% ../../nbs/36_rates.learners.ipynb #a8977901
 def momentum_moves(
@@ -206,8 +211,7 @@ def batch_norm_as(
     try: yield
     finally:
         for layer in layers:
-            # the class's own again
-            del layer.train
+            del layer.train # the class's own again
             layer.train(learn.model.training)
 
 # %% ../../nbs/36_rates.learners.ipynb #18a3fdf6
@@ -248,7 +252,6 @@ def keep_first(
         if not begins: continue
         for own, other in zip(module.buffers(recurse=False), new.buffers(recurse=False), strict=True): own.copy_(other)
 
-# %% ../../nbs/36_rates.learners.ipynb #a0190034
 def _fresh_body(
     learn:Learner # Whose network is known
 )->nn.Module: # With random weights
@@ -286,15 +289,13 @@ def _seconds_by_precision(
         for precision, learn in learners.items(): seconds[precision].append(_seconds(learn))
     return {precision: min(spent) for precision, spent in seconds.items()}
 
-# %% ../../nbs/36_rates.learners.ipynb #3c0812c6
 def _seconds(
     learn:Learner # With one batch of training images
 )->float:
     "Time of one epoch"
     begin = time.perf_counter()
     with learn.no_bar(), learn.no_logging(): learn.fit(1, 1e-6)
-    # a number that is read has been computed: CUDA and MPS return before they are done
-    next(learn.model.parameters()).sum().item()
+    next(learn.model.parameters()).sum().item() # which waits for CUDA and MPS: they return before they are done
     return time.perf_counter() - begin
 
 # %% ../../nbs/36_rates.learners.ipynb #ede9ee9f
@@ -310,10 +311,9 @@ def fastest_precision(
     except (OSError, ValueError): known = {}
     if setting in known: return known[setting]
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    # what follows is the same whether it was measured or known
     try:
-        with random_states(): seconds = _seconds_by_precision(network, size, batch_size)
+        torch.set_num_threads(1)
+        with random_states(): seconds = _seconds_by_precision(network, size, batch_size) # as if it had been known
     finally: torch.set_num_threads(threads)
     known[setting] = min(seconds, key=seconds.get)
     with suppress(OSError): write_whole(file, json.dumps(known, indent=1).encode())

@@ -18,7 +18,7 @@ import torch
 from fastai.callback.core import Callback, CancelFitException
 from fastai.callback.schedule import ParamScheduler
 from fastai.learner import Learner
-from fastcore.basics import patch
+from fastcore.basics import listify, patch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
@@ -258,7 +258,7 @@ def fit_strategy(self:Learner,
     self.followed = strategy, own
     if chosen.uses_depth and not start_epoch: keep_first(self, depth, grain)
     lrs = gradual_lrs(head_lr, weight if chosen.uses_weight else 1., n)
-    cbs = [*own, *(cbs or [])]
+    cbs = [*own, *listify(cbs)]
     with batch_norm_as(self, batch_norm):
         # as many epochs as asked for: one is frozen
         if chosen.owns_schedule: self.fine_tune(epochs - 1, head_lr, cbs=[Witness(), *cbs])
