@@ -19,8 +19,9 @@ from torchvision.datasets import CIFAR10, EMNIST
 
 from ..errors import InputError, one_of, unknown
 from ..files import file_hash
-from .archives import ARCHIVES, is_archive, unpack
-from .folders import FolderImages, below_single_folders, class_folders, open_folder, read_all
+from .archives import unpack
+from .folders import (FolderImages, below_single_folders, class_folders, open_folder, own_place,
+                                   read_all)
 from .sets import ImageSet
 
 # %% ../../nbs/14_images.datasets.ipynb #26ef8a0d
@@ -161,17 +162,11 @@ def own_folder(
     folder:str|Path|None=None # Where downloaded data live; archives are unpacked there, once
 )->Path|None: # None where it is neither
     "The user's own folder of class folders; raises `InputError` for a path that leads nowhere"
-    own = Path(data).expanduser()
-    if own.is_dir(): return own
-    if own.is_file() and is_archive(own):
-        unpacked = data_folder(folder)/"archives"/file_hash(own)[:16]
-        if not unpacked.is_dir(): unpack(own, unpacked)
-        return below_single_folders(unpacked)
-    if own.is_file():
-        raise InputError(f"{data!r} is a file: name a folder of class folders, "
-                         f"or an archive of one ({', '.join(ARCHIVES)})")
-    if "/" in data or os.sep in data or is_archive(own): raise InputError(f"no folder or archive {data!r}")
-    return None
+    own = own_place(data)
+    if own is None or own.is_dir(): return own
+    unpacked = data_folder(folder)/"archives"/file_hash(own)[:16]
+    if not unpacked.is_dir(): unpack(own, unpacked)
+    return below_single_folders(unpacked)
 
 # %% ../../nbs/14_images.datasets.ipynb #d52a258e
 DATA = ("digits", "photos", "emnist", "cifar10")
