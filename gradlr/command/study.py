@@ -40,13 +40,13 @@ def check_places(
     study # To be run
 )->None:
     "Raise `InputError` that names images and weights of a study that are not there"
-    from gradlr.images.samples import SAMPLES
+    from gradlr.images.samples import DATA
     from gradlr.study.settings import is_checkpoint
-    known, wrong = {sample.data for sample in SAMPLES.values()}, []
+    wrong = []
     for name in dict.fromkeys(chain.from_iterable((e.source, e.target) for e in study.experiments)):
         try:
             if is_checkpoint(name): check_source(name)
-            else: check_images(study.sample(name).data, known)
+            else: check_images(study.sample(name).data, DATA)
         except InputError as e: wrong.append(f"{name!r}: {e}")
     if wrong: raise InputError("\n".join(wrong))
 

@@ -11,6 +11,7 @@ import mimetypes
 import os
 import warnings
 from collections.abc import Sequence
+from difflib import get_close_matches
 from errno import EIO, EMFILE, ENFILE, ENOMEM
 from itertools import chain
 from pathlib import Path
@@ -21,6 +22,7 @@ from tqdm.auto import tqdm
 
 from ..errors import NAMES_SHOWN, InputError, counted, one_of
 from .archives import ARCHIVES, is_archive
+from .samples import DATA
 
 # torch takes seconds to import, and a wrong folder is told without it: what reads images imports it
 
@@ -34,8 +36,10 @@ def own_place(
     if own.is_file():
         raise InputError(f"{data!r} is a file: name a folder of class folders, "
                          f"or an archive of one ({', '.join(ARCHIVES)})")
-    if "/" in data or os.sep in data or is_archive(own): raise InputError(f"no folder or archive {data!r}")
-    return None
+    if not ("/" in data or os.sep in data or is_archive(own)): return None
+    near = get_close_matches(own.name, DATA, n=1)
+    meant = f": did you mean the data set {near[0]}?" if near else ""
+    raise InputError(f"no folder or archive {data!r}{meant}")
 
 # %% ../../nbs/13_images.folders.ipynb #e585a051
 def _shown(

@@ -16,7 +16,7 @@ from fastcore.docments import docments
 from pydantic import TypeAdapter, ValidationError
 
 from ..errors import InputError, one_of, visible
-from ..images.samples import Sample
+from ..images.samples import Sample, located
 from .settings import PRESETS, Experiment, Question, Study, problems
 
 # %% ../../nbs/61_study.toml.ipynb #d0b1000b
@@ -146,6 +146,9 @@ def read_study(
     for question in _tables(values.get("questions")):
         for name, word in WORD_FOR.items():
             if word in question: question[name] = question.pop(word)
+    for sample in _tables(values.get("samples")):
+        # a path is told from the file that names it
+        if isinstance(sample.get("data"), str): sample["data"] = located(sample["data"], Path(file).expanduser().parent)
     # what TOML has and JSON has not, such as a date, becomes a text, which no field takes
     try: study = TypeAdapter(Study).validate_json(json.dumps(values, default=str))
     except ValidationError as e:
@@ -154,10 +157,11 @@ def read_study(
     return check_study(study, str(file), text)
 
 def _tables(
-    value # Of a field that should be a list of tables
+    value # Of a field that should hold tables, in a list or by name
 )->list[dict]: # Those that are
-    "The tables of a list, before it is known to be one"
-    return [table for table in value if isinstance(table, dict)] if isinstance(value, list) else []
+    "The tables of a field, before it is known what it holds"
+    held = list(value.values()) if isinstance(value, dict) else value
+    return [table for table in held if isinstance(table, dict)] if isinstance(held, list) else []
 
 # %% ../../nbs/61_study.toml.ipynb #2ac4b776
 def named_study(
