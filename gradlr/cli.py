@@ -32,6 +32,7 @@ from . import __version__
 from .command.questions import give_advice, list_names, measure_distances
 from gradlr.command.study import (
     study_check,
+    study_new,
     study_pack,
     study_report,
     study_retry,
@@ -93,7 +94,7 @@ def arguments_of(
 EXAMPLES = """\
 start here:
   gradlr study run demo                       a study on embedded images, three minutes on two cores
-  gradlr study show demo > mine.toml          a study as a file, to copy and change
+  gradlr study new my/images > mine.toml      a study of your own images as a file, to look at and change
   gradlr study check mine.toml                will it run? every image is decoded, the disk measured
   gradlr study run mine.toml --out out/mine   run it; the same command again continues it
   gradlr study status out/mine                how far it is
@@ -108,6 +109,7 @@ COMMANDS = {
     "study check": study_check,
     "study status": study_status,
     "study retry": study_retry,
+    "study new": study_new,
     "study show": study_show,
     "study pack": study_pack,
     "report": study_report,

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['as_path', 'this_command', 'check_places', 'study_run', 'run_to_report', 'study_status', 'study_check', 'study_retry',
-           'study_show', 'study_pack', 'study_report']
+           'study_show', 'study_new', 'study_pack', 'study_report']
 
 # %% ../../nbs/91_command.study.ipynb #b988a444
 import os
@@ -13,10 +13,11 @@ import sys
 import time
 from contextlib import redirect_stdout
 from itertools import chain
+from os.path import expanduser
 from typing import Annotated
 
 from .types import (Count, Data, Destination, Device, Engine, File, Folder, Out, Preset, Seconds,
-                                  Typed, check_images, check_source, json_of, use)
+                                  Typed, Weights, check_images, check_source, json_of, use)
 from ..errors import InputError, counted
 
 # %% ../../nbs/91_command.study.ipynb #c2f0a001
@@ -164,6 +165,22 @@ def study_show(
     "Print a study as TOML, to copy and change"
     from gradlr.study.toml import named_study, to_toml
     print(to_toml(named_study(study)), end="")
+    return 0
+
+# %% ../../nbs/91_command.study.ipynb #91d00004
+def study_new(
+    folder:Annotated[str, Typed("FOLDER", read=expanduser)], # Your images: a folder with one folder a class, or an archive of one
+    # Weights to start from, of one network: files, imagenet, lite0, timm/NAME.TAG, torchvision/NAME.WEIGHTS (default: lite0
+    # where it is installed, else imagenet)
+    source:list[Weights]|None=None
+)->int: # Exit code
+    "Print a study of your images as TOML, filled in for them, to save beside them and change"
+    check_images(os.path.abspath(folder), ())
+    for name in source or (): check_source(name)
+    from gradlr.study.toml import study_for, to_toml
+    with redirect_stdout(sys.stderr): study = study_for(folder, source or ())
+    print(f"# Paths are told from this file, in {os.getcwd()!r}")
+    print(to_toml(study, os.path.realpath(".")), end="")
     return 0
 
 # %% ../../nbs/91_command.study.ipynb #e724439c
