@@ -225,6 +225,8 @@ def run_command(
     # Of torch to fastai's authors, not to users; the same for worker processes
     warnings.simplefilter("ignore", FutureWarning)
     os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
+    # what a user is warned of, without the place in gradlr's code
+    warnings.formatwarning = lambda message, *_: f"note: {message}\n"
     SIGNALS.clear()
     for number in (signal.SIGINT, signal.SIGTERM):
         # a shell in the background has it ignored

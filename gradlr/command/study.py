@@ -175,7 +175,9 @@ def study_new(
     source:list[Weights]|None=None
 )->int: # Exit code
     "Print a study of your images as TOML, filled in for them, to save beside them and change"
-    check_images(os.path.abspath(folder), ())
+    from gradlr.images.folders import class_folders, own_place
+    own = own_place(os.path.abspath(folder))
+    if own.is_dir(): class_folders(own)
     for name in source or (): check_source(name)
     from gradlr.study.toml import study_for, to_toml
     with redirect_stdout(sys.stderr): study = study_for(folder, source or ())
