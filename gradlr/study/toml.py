@@ -175,8 +175,12 @@ def named_study(
     name:str # A preset's name, or the path of a TOML file
 )->Study:
     "A preset, or a study from its file"
-    if Path(name).suffix == ".toml": return read_study(name)
-    return PRESETS[one_of(name, PRESETS, "preset")]
+    path = Path(name).expanduser()
+    if path.suffix == ".toml": return read_study(path)
+    if (path/"study.toml").is_file(): raise InputError(f"{name!r} is a study's folder: name its file, {path/'study.toml'}")
+    if path.is_dir():
+        raise InputError(f"{name!r} is a folder, and a study is a file: gradlr study new {name} > mine.toml makes one")
+    return PRESETS[one_of(name, PRESETS, "preset or TOML file")]
 
 # %% ../../nbs/61_study.toml.ipynb #61d00004
 def study_for(
