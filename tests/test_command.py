@@ -168,6 +168,7 @@ def test_no_weights_and_no_network(tiny, tmp_path):
         told = result.stdout + result.stderr
         assert result.returncode == 2 and told.count("the weights of 'imagenet' could not be had") == 1, told
         assert "name the path of the file as the source" in told
+        assert words[1] != "check" or "; 1 problem; " in told
 
 def test_no_network_and_no_data(tmp_path):
     env = os.environ | {"https_proxy": "http://127.0.0.1:9", "HOME": str(tmp_path)}
@@ -188,7 +189,8 @@ def test_another_study_in_the_folder(tiny, tmp_path, refused):
     (("list", "stratgies"), ["strategies", "samples"]),
     (("advise", "--target", "digits02"), ["--source"]),
     (("study", "run", "demo", "--engine", "desk"), ["dask"]),
-    (("study", "run", "photo.jpg"), ["demo"]),
+    (("study", "run", "photo.jpg"), ["demo", "TOML file"]),
+    (("advise", "--target", "digits02", "--source", "lite0", "--size", "5000"), ["5000 px", "choose a smaller size"]),
     (("study", "run", "demo", "--engine", "dask", "--out", "OUT"), ["--address"]),
     (("study", "run", "demo", "--engine", "dask", "--address", "nowhere:1", "--out", "OUT"),
      ["no Dask scheduler at 'nowhere:1'", "dask scheduler"]),

@@ -197,8 +197,9 @@ def study_for(
     sources = sources or ["lite0" if find_spec("timm") and find_spec(LITE["lite0"]) else "imagenet"]
     found = [find_source(source) for source in sources]
     for source in found: check_network(source, found[0].network)
-    name = Path(data).stem or "mine"
-    if is_checkpoint(name): name = f"{name} images"
+    name = Path(data).name if os.path.isdir(data) else Path(data).name.partition(".")[0]
+    # the root of a disk has no name, and some names are those of weights
+    if not name or is_checkpoint(name): name = f"{name} images".strip()
     whole = [os.path.abspath(source) if os.path.isfile(source.partition("=")[0]) else source for source in sources]
     return check_study(Study(
         name, tuple(Experiment(source, name) for source in whole), strategies=("gradual",), network=found[0].network,
