@@ -136,6 +136,40 @@ def test_own_images_are_trained_on(tmp_path):
     assert result.returncode == 0, result.stderr
     assert (tmp_path/"out"/"report.html").stat().st_size > 10_000
 
+def test_images_are_where_the_file_says(tmp_path):
+    "Run from above, run again from beside, and looked through by the copy that lies beside the records"
+    home, out = tmp_path/"home", tmp_path/"out"
+    folder_of_images(home/"pets", cat=60, dog=60)
+    file = own_sample(home, Path("pets"))
+    file.write_text(file.read_text(encoding="utf-8").replace("repeats = 3", "repeats = 1"), encoding="utf-8")
+    result = gradlr("study", "run", "home/own.toml", "--out", "out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    before = sorted((out/"records").iterdir())
+    result = gradlr("study", "run", "own.toml", "--out", out, cwd=home)
+    assert result.returncode == 0 and sorted((out/"records").iterdir()) == before, result.stderr
+    result = gradlr("study", "check", out/"study.toml", "--out", out, cwd=out)
+    assert result.returncode == 0 and "; 0 problems; " in result.stdout, result.stdout + result.stderr
+    # and a study that is filled in, with the source of this one
+    weights = next((out/"weights").iterdir())
+    shown = gradlr("study", "new", "pets", "--source", f"../out/weights/{weights.name}", cwd=home)
+    (home/"new.toml").write_text(shown.stdout, encoding="utf-8")
+    made = read_study(home/"new.toml")
+    assert (made.network, made.size, made.samples["pets"].train) == ("timm/test_resnet", 16, 30)
+    result = gradlr("study", "check", "home/new.toml", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+def test_no_weights_and_no_network(tiny, tmp_path):
+    "One message, wherever weights of a library are wanted"
+    env = os.environ | dict(https_proxy="http://127.0.0.1:9", TORCH_HOME=str(tmp_path/"torch"))
+    tiny.write_text(TINY.replace("timm/test_resnet", "resnet18").replace('"digits01"', '"imagenet"').replace("16", "32"))
+    ask = "advise", "--target", "digits02", "--source", "imagenet"
+    for words in (("study", "check", tiny), ("study", "run", tiny), ask):
+        result = gradlr(*words, cwd=tmp_path, env=env)
+        told = result.stdout + result.stderr
+        assert result.returncode == 2 and told.count("the weights of 'imagenet' could not be had") == 1, told
+        assert "name the path of the file as the source" in told
+        assert words[1] != "check" or "; 1 problem; " in told
+
 def test_no_network_and_no_data(tmp_path):
     env = os.environ | {"https_proxy": "http://127.0.0.1:9", "HOME": str(tmp_path)}
     result = gradlr("study", "run", "small", "--out", tmp_path/"out", "--data", tmp_path, env=env)
@@ -155,6 +189,8 @@ def test_another_study_in_the_folder(tiny, tmp_path, refused):
     (("list", "stratgies"), ["strategies", "samples"]),
     (("advise", "--target", "digits02"), ["--source"]),
     (("study", "run", "demo", "--engine", "desk"), ["dask"]),
+    (("study", "run", "photo.jpg"), ["demo", "TOML file"]),
+    (("advise", "--target", "digits02", "--source", "lite0", "--size", "5000"), ["5000 px", "choose a smaller size"]),
     (("study", "run", "demo", "--engine", "dask", "--out", "OUT"), ["--address"]),
     (("study", "run", "demo", "--engine", "dask", "--address", "nowhere:1", "--out", "OUT"),
      ["no Dask scheduler at 'nowhere:1'", "dask scheduler"]),
@@ -176,10 +212,12 @@ def test_distances_of_own_folders(tmp_path):
 def test_distances_of_one_draw_and_of_odd_names(tmp_path):
     odd = folder_of_images(tmp_path/"cost $5^$", **{"$a^$": 9, "\x1b[2Jb": 9})
     how = ("--components", "3", "--size", "20", "--draws", "1", "--file", tmp_path/"map.svg")
-    result = gradlr("distances", odd, odd, *how)
+    result = gradlr("distances", odd, odd, *how, cwd=tmp_path)
     assert result.returncode == 0 and "\x1b" not in result.stdout, result.stderr
     assert ">$a^$</text>" in (tmp_path/"map.svg").read_text(encoding="utf-8")
-    told = json.loads(gradlr("distances", odd, odd, *how, "--json").stdout)
+    assert {path.name for path in tmp_path.iterdir()} == {odd.name, "map.svg"}
+    told = json.loads(gradlr("distances", odd, odd, *how[:-2], "--json", cwd=tmp_path).stdout)
+    assert told["picture"] is None and len(list(tmp_path.iterdir())) == 2
     assert [pair["std"] for pair in told["distances"]] == [0, 0, 0, 0]
 
 @pytest.mark.parametrize("arguments,words", [
@@ -193,6 +231,58 @@ def test_distances_of_one_draw_and_of_odd_names(tmp_path):
     (["digits01", "photos02", "--file", "map.jpgg"], ["map.jpgg"]),
 ])
 def test_wrong_distances_are_explained(refused, arguments, words): refused(["distances", *arguments], *words)
+
+MISTAKES = [                            # What is typed, and the way out
+    ("studdy run demo", "study"),
+    ("list stratgies", "strategies"),
+    ("list samples --jsn", "--help"),
+    ("study run demo --jobs none", "at least 1"),
+    ("study run dmo", "did you mean: demo"),
+    ("study run nowhere.toml", "nowhere.toml"),
+    ("study run IMAGES", "gradlr study new"),
+    ("study run TYPO", "did you mean: epochs"),
+    ("study run LOST", "no folder or archive"),
+    ("study run LOST_SOURCE", "no weights at"),
+    ("study run demo --engine dask", "--address"),
+    ("study status nowhere", "gradlr study run"),
+    ("study show OUT", "name its file"),
+    ("study new no/images", "no folder or archive"),
+    ("study new WRAPPED", "did you mean"),
+    ("study new IMAGES/cat", "one folder a class"),
+    ("study new IMAGES/cat/0.png", "name a folder"),
+    ("study new IMAGES --source IMAGES/cat/0.png", "is an image"),
+    ("advise --target IMAGES", "--source"),
+    ("advise --target IMAGES --source imagnet", "did you mean: imagenet"),
+    ("advise --target IMAGES --source IMAGES", "is a folder"),
+    ("advise --target digit02 --source lite0", "did you mean: digits02"),
+    ("advise --target IMAGES --source lite0 --network resnet43", "did you mean: resnet"),
+    ("distances digits01 IMAGE", "no folder or archive"),
+    ("distances digits01 photos01 --file map.jpgg", "did you mean: jpg"),
+    ("report nowhere", "no records")]
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory)->dict[str,Path]:
+    "What lies about at a hurried user's"
+    place = tmp_path_factory.mktemp("desk")
+    images = folder_of_images(place/"IMAGES", cat=3, dog=3)
+    folder_of_images(place/"WRAPPED"/"images", cat=1, dog=1)
+    (place/"OUT").mkdir()
+    for file, old, new in (("TYPO.toml", "epochs = 1\nbatch", "epoch = 1\nbatch"), ("OUT/study.toml", "", ""),
+                           ("LOST_SOURCE.toml", '"digits01"', '"weights.pth"')):
+        (place/file).write_text(TINY.replace(old, new, 1), encoding="utf-8")
+    own_sample(place, images/"gone").rename(place/"LOST.toml")
+    return {path.stem: path for path in place.iterdir()} | dict(IMAGE=place/"IMAGE")
+
+@pytest.mark.parametrize("typed, way_out", MISTAKES, ids=[typed for typed, _ in MISTAKES])
+def test_a_mistake_is_told_in_a_line_and_at_once(desk, typed, way_out):
+    words = [re.sub("^[A-Z_]+", lambda found: str(desk.get(found[0], found[0])), word) for word in typed.split()]
+    before = os.times()
+    told = gradlr(*words)
+    after = os.times()
+    # of the processor, since others may be at work; starting Python and asking takes half a second
+    seconds = sum(after[2:4]) - sum(before[2:4])
+    assert (told.returncode, told.stdout, told.stderr.count("\n")) == (2, "", 1), told.stderr
+    assert way_out in told.stderr and seconds < 3, (seconds, told.stderr)
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "cp437", "utf-16"])
 def test_a_terminal_of_any_encoding(tmp_path, encoding):

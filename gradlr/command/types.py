@@ -4,19 +4,21 @@
 
 # %% auto #0
 __all__ = ['Count', 'Pixels', 'Seconds', 'Components', 'File', 'Weights', 'Name', 'Preset', 'Folder', 'Out', 'Data', 'Images',
-           'Target', 'Destination', 'Device', 'Engine', 'positive', 'number_or_share', 'Typed', 'use', 'as_typed',
-           'json_of']
+           'Target', 'Destination', 'Device', 'Engine', 'positive', 'number_or_share', 'Typed', 'use', 'check_images',
+           'check_source', 'as_typed', 'json_of']
 
 # %% ../../nbs/90_command.types.ipynb #bdd6776e
+import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from mimetypes import guess_type
 from json import dumps, loads
 from os.path import expanduser
 from typing import Annotated, Literal
 
-from ..errors import InputError
+from ..errors import InputError, unknown
 
 # %% ../../nbs/90_command.types.ipynb #17ccd9fb
 def positive(
@@ -72,6 +74,34 @@ def use(
     if device is None: return
     from gradlr.machine import use_device
     use_device(device)
+
+# %% ../../nbs/90_command.types.ipynb #90d00002
+def check_images(
+    name:str, # As typed
+    samples:Iterable[str] # That it may name
+)->None:
+    "Raise `InputError` where a name is no sample, no folder of class folders and no archive"
+    if name in samples: return
+    from gradlr.images.folders import class_places, own_place
+    own = own_place(name)
+    if own is None: raise unknown(name, samples, "sample or folder")
+    if own.is_dir(): class_places(own)
+
+# %% ../../nbs/90_command.types.ipynb #90d00004
+def check_source(
+    name:str # As typed
+)->None:
+    "Raise `InputError` where a name is none of a library's, and no file"
+    from gradlr.networks.architectures import LITE
+    from gradlr.study.settings import is_of_library
+    if is_of_library(name): return
+    file = expanduser(name if os.path.isfile(name) else name.partition("=")[0])
+    if os.path.isdir(file): raise InputError(f"{name!r} is a folder, and a source is a file of weights, or a name")
+    if (guess_type(file)[0] or "").startswith("image/"):
+        raise InputError(f"{name!r} is an image, and a source is a file of weights, or a name")
+    if os.path.isfile(file): return
+    if os.path.splitext(file)[1] or os.sep in file or "/" in file: raise InputError(f"no weights at {file!r}")
+    raise unknown(name, ("imagenet", *LITE, "timm/NAME", "torchvision/NAME", "hf-hub:OWNER/NAME"), "source")
 
 # %% ../../nbs/90_command.types.ipynb #90e70002
 @contextmanager

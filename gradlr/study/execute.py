@@ -27,9 +27,9 @@ from ..images.loaders import dataloaders
 from ..images.sets import ImageSet, check_memory
 from ..machine import free_disk, surroundings, visible_gpus, worker_count
 from ..networks.checkpoints import weights_bytes
-from ..networks.inputs import check_size
+from ..networks.inputs import check_room, check_size
 from ..networks.layers import layer_groups, without_weights
-from ..networks.sources import check_network, find_source
+from ..networks.sources import check_network, checkpoint_of, find_source
 from ..rates.learners import fastest_precision, target_learner
 from ..clusters import make_engine
 from ..engines import GivenUp, finished
@@ -51,11 +51,16 @@ def problems_of_network(
     except InputError as e:
         yield f"network: {e}"
         return
-    try: check_size(study.network, study.size)
+    try:
+        check_size(study.network, study.size)
+        check_room(study.network, study.size, study.batch_size, 2*study.batch_size)
     except InputError as e: yield f"size: {e}"
     yield from _problems_of_depths(study, model)
     for source in sorted({e.source for e in study.experiments if is_checkpoint(e.source)}):
-        try: check_network(find_source(source, study.network), study.network)
+        try:
+            found = find_source(source, study.network)
+            check_network(found, study.network)
+            checkpoint_of(found)
         except InputError as e: yield f"source: {e}"
 
 def _problems_of_depths(

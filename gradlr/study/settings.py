@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MOST', 'MOST_RATE', 'MOST_PIXELS', 'MOST_REPEATS', 'Rate', 'Weight', 'Count', 'Choices', 'STRICT', 'OwnRates',
            'OUTCOMES', 'THESIS_LRS', 'THESIS', 'PRESETS', 'named', 'or_word', 'Experiment', 'Outcome', 'Question',
-           'Study', 'is_checkpoint', 'side_of', 'problems']
+           'Study', 'is_of_library', 'is_checkpoint', 'side_of', 'problems']
 
 # %% ../../nbs/60_study.settings.ipynb #ada42f03
 from collections.abc import Iterable, Iterator
@@ -156,13 +156,19 @@ class Study:
         "Does each way get the rates that it needs?"
         return self.head_lrs == "fair"
 
+# %% ../../nbs/60_study.settings.ipynb #60d00001
+def is_of_library(
+    source:str # As an experiment names it
+)->bool:
+    "Are a source's weights those of a library?"
+    return source == "imagenet" or source in LITE or source.startswith(("timm/", "torchvision/", "hf-hub:"))
+
 # %% ../../nbs/60_study.settings.ipynb #95f8c7f9
 def is_checkpoint(
     source:str # As an experiment names it
 )->bool:
     "Is a source ready-made (a library's weights, or a file), not a sample to train on?"
-    fetched = source == "imagenet" or source in LITE or source.startswith(("timm/", "torchvision/", "hf-hub:"))
-    return fetched or Path(source.partition("=")[0]).suffix in (".safetensors", ".pth", ".pt")
+    return is_of_library(source) or Path(source.partition("=")[0]).suffix in (".safetensors", ".pth", ".pt")
 
 # %% ../../nbs/60_study.settings.ipynb #c0a10009
 def side_of(

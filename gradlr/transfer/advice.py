@@ -27,7 +27,7 @@ from ..images.folders import evenly_spaced
 from ..images.loaders import dataloaders
 from ..images.samples import SAMPLES
 from ..images.sets import ImageSet
-from ..networks.inputs import check_size
+from ..networks.inputs import check_room, check_size
 from ..networks.sources import Source, checkpoint_of
 from ..rates.finder import find_lrs
 from ..rates.learners import as_source, set_grain, target_learner
@@ -97,7 +97,7 @@ def rank_sources(
     # four times what the images have shows nothing more, and takes a minute
     most = 4*max(images.images.shape[-2:])
     sizes = {name: size or min(source.inputs.size, most) for name, source in found.items()}
-    for name, source in found.items(): check_size(source.network, sizes[name])
+    for name, source in found.items(): _check_size(source, sizes[name])
     labels, guess = images.labels.numpy(), PREDICTORS[EVIDENCE["sources"]["predictor"]].guess
     # what does not fit its network is found before any is looked through
     learners = {name: _learner_of(source, images, sizes[name]) for name, source in found.items()}
@@ -125,6 +125,16 @@ def _in_hand(
     found = {name: as_source(source, network) for name, source in sources.items()}
     weights = {name: checkpoint_of(source).tensors for name, source in found.items()}
     return {name: replace(source, fetch=partial(weights.get, name)) for name, source in found.items()}
+
+# %% ../../nbs/84_transfer.advice.ipynb #84d00001
+def _check_size(
+    source:Source, # As it was found
+    size:int # Side in pixels
+)->None:
+    "Raise `InputError` for images that a source cannot be shown, or that do not fit into memory"
+    check_size(source.network, size)
+    # in batches as `see` looks at them, and as rates are tried
+    check_room(source.network, size, training=16, looking=128)
 
 # %% ../../nbs/84_transfer.advice.ipynb #c0840002
 def _learner_of(
@@ -253,6 +263,7 @@ def advise(
     with no_random(0, reproducible=False):
         # what takes longest comes last
         sources = _in_hand(sources, network)
+        for source in sources.values() if size else (): _check_size(source, size)
         name, images, classes = _named_images(target, size or 224, folder)
         ranked = rank_sources(sources, images, network, size)
         best = ranked.index[0]
