@@ -1,16 +1,20 @@
 "The notebooks as Sphinx sources: nbdev's directives become tags and captions, known names links to the API"
+import ast
 import importlib
 import json
 import re
 import shutil
 import sys
 from configparser import ConfigParser
+from functools import cache
 from inspect import signature
+from itertools import count
 from pathlib import Path, PurePosixPath
 from posixpath import dirname, normpath, relpath
 from typing import get_origin
 
 from house import NOTEBOOKS, ROOT, chapters, contents, module_of, notebooks, parts, told
+from outputs import captioned, drawings_of, picture, titled, without_bars
 
 MODULES = [module_of(chapter) for chapter in chapters() if module_of(chapter) != "all"]
 # Methods that modules give to fastai's Learner
@@ -27,17 +31,27 @@ def public_names()->dict[str,str]:
              for module in MODULES for name in importlib.import_module(f"gradlr.{module}").__all__}
     return names | {name: f"fastai.learner.Learner.{name}" for name in PATCHED.values()}
 
+@cache
+def homes()->dict[str,str]:
+    "Label → the notebook whose cell has it"
+    return {label: path.relative_to(NOTEBOOKS).as_posix() for path in notebooks()
+            for label in re.findall(r"#\| label: ([\w-]+)", path.read_text(encoding="utf-8"))}
+
 def markdown(source:str, names:dict[str,str], notebook:str="index.ipynb")->str:
     "Quarto's cross references, links to notebooks and names of the API in MyST's words"
     def link(found:re.Match)->str:
         target = page_of(normpath(f"{dirname(notebook)}/{found[1]}".removeprefix("/")))
         return f"]({relpath(target, dirname(page_of(notebook)) or '.')}.ipynb{found[2] or ''})"
+    def figure(found:re.Match)->str:
+        home = homes()[found[1]]
+        of = "" if home == notebook else f" of [{told(NOTEBOOKS/home)[0]}]({relpath(home, dirname(notebook) or '.')})"
+        return f"{{numref}}`{found[1]}`{of}"
     def code(found:re.Match)->str:
         return f"{{py:obj}}`{found[1]} <{names[found[1]]}>`" if found[1] in names else found[0]
+    source = re.sub(r"(?<![\w`])@(fig-[\w-]+)", figure, source)
     source = re.sub(r"\]\(([\w./-]+\.ipynb)(#[\w-]+)?\)", link, source)
     source = re.sub(r"^\$\$(.*?)\$\$ *\{#(eq-[\w-]+)\}", r"$$\1$$ (\2)", source, flags=re.M | re.S)
     source = re.sub(r"(?<![\w`])@(eq-[\w-]+)", r"{eq}`\1`", source)
-    source = re.sub(r"(?<![\w`])@(fig-[\w-]+)", r"{numref}`\1`", source)
     return re.sub(r"(?<![`}])`(\w+)`(?!`)", code, source)
 
 def directives(source:str)->tuple[dict,str]:
@@ -53,30 +67,55 @@ def defined(source:str)->str:
     names = re.findall(r"^(?:def|class) ([A-Za-z]\w*)|^([A-Z]\w*) =", source, flags=re.M)
     return ", ".join(one or other for one, other in names)
 
-def code_cell(cell:dict, folded:bool)->dict|None:
+def bar(source:str)->str:
+    "What is written on a fold: what its code defines or is, so that nobody opens it in vain"
+    if names := defined(source): return f"Code: {names}"
+    statements = ast.parse(re.sub(r"^[%!].*", "", source, flags=re.M)).body
+    if all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in statements): return "Imports"
+    checks = [isinstance(node, ast.Assert) or ast.unparse(node).startswith("test_") for node in statements]
+    return "Checks" if all(checks) else "Code"
+
+def fold(source:str)->dict[str,str]: return dict.fromkeys(("code_prompt_show", "code_prompt_hide"), bar(source))
+
+def code_cell(cell:dict, folded:bool, tables:count)->dict|None:
     "A code cell with its tags; nothing for one that is hidden"
-    given, cell["source"] = directives("".join(cell["source"]))
-    if not cell["source"] or given.keys() & {"hide", "default_exp"}: return None
-    tags, notebook = [], {}
-    if "export" in given:
-        tags, notebook["code_prompt_show"] = ["hide-input"], f"Code: {defined(cell['source'])}".removesuffix(": ")
+    given, source = directives("".join(cell["source"]))
+    if not source or given.keys() & {"hide", "default_exp"}: return None
+    tags, notebook, outputs = [], {}, without_bars(cell["outputs"])
+    if "export" in given or folded and "TRAIN = " not in source and given.get("echo") != "false":
+        tags, notebook = ["hide-input"], fold(source)
     elif given.get("echo") == "false": tags = ["remove-input"]
-    elif folded and "eval" not in given: tags, notebook["code_prompt_show"] = ["hide-input"], "Code"
-    if "code_prompt_show" in notebook: notebook["code_prompt_hide"] = notebook["code_prompt_show"]
     if "fig-cap" in given: notebook["figure"] = dict(caption=given["fig-cap"], name=given["label"])
     if "fig-alt" in given: notebook["image"] = dict(alt=given["fig-alt"])
-    return cell | dict(metadata=dict(tags=tags, mystnb=notebook))
+    if "tbl-cap" in given: outputs = captioned(outputs, tables, given["tbl-cap"])
+    return cell | dict(source=source, outputs=outputs, metadata=dict(tags=tags, mystnb=notebook))
+
+def is_fold(cell:dict)->bool: return "hide-input" in cell["metadata"].get("tags", ())
+
+def joined(cells:list[dict])->list[dict]:
+    "Folds that follow each other as one, where nothing is shown between them or after them"
+    found = []
+    for cell in cells:
+        before = found[-1] if found else None
+        if before and is_fold(before) and is_fold(cell) and not (before["outputs"] and cell["outputs"]):
+            shown, source = cell if cell["outputs"] else before, f"{before['source']}\n\n{cell['source']}"
+            metadata = shown["metadata"] | dict(mystnb=shown["metadata"]["mystnb"] | fold(source))
+            found[-1] = shown | dict(source=source, metadata=metadata)
+        else: found.append(cell)
+    return found
 
 def page(path:Path, names:dict[str,str])->dict:
     "A notebook as Sphinx shows it: pages of findings fold their code, chapters only what they export"
-    notebook, cells = json.loads(path.read_text(encoding="utf-8")), []
+    notebook, cells, tables = json.loads(path.read_text(encoding="utf-8")), [], count(1)
     folded = path.parent.name == "analysis" or path.stem in ("index", "repeat")
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
-        if cell["cell_type"] == "code": cells.append(code_cell(cell, folded))
+        if cell["cell_type"] == "code": cells.append(code_cell(cell, folded, tables))
         elif not source.startswith("## Export"):
+            source = titled(source, tables)
             cells.append(cell | dict(source=markdown(source, names, path.relative_to(NOTEBOOKS).as_posix())))
-    return notebook | dict(cells=[cell for cell in cells if cell])
+    cells = [cell for cell in cells if cell]
+    return notebook | dict(cells=joined(cells) if folded else cells)
 
 def described(module:str, name:str, found)->list[str]:
     "One exported name in reStructuredText: autodoc for what has a docstring, what it holds for a table"
@@ -153,6 +192,19 @@ def llms()->str:
             lines.append(f"- [{name}]({site}/{page_of(path.relative_to(NOTEBOOKS).as_posix())}.html): {lead}")
     return "\n".join(lines) + "\n"
 
+def draw_panels(cells:list[dict], page:str)->dict[str,str]:
+    "Show rows of panels one a row on phones: the drawings by their names, which the cells now show"
+    drawn = {}
+    for cell in cells:
+        shown = cell["metadata"].get("mystnb", {})
+        drawings = drawings_of(cell["outputs"]) if "figure" in shown else None
+        if not drawings: continue
+        label = shown["figure"]["name"]
+        drawn |= dict(zip((f"{label}.svg", f"{label}-phone.svg"), drawings))
+        others = [output for output in cell["outputs"] if "image/svg+xml" not in output.get("data", ())]
+        cell["outputs"] = others + picture(f"{'../'*page.count('/')}drawings/{label}", shown["image"]["alt"])
+    return drawn
+
 def write_pages(out:Path)->None:
     "All sources of the site"
     shutil.rmtree(out, ignore_errors=True)
@@ -164,10 +216,12 @@ def write_pages(out:Path)->None:
         name = f"{page_of(path.relative_to(NOTEBOOKS).as_posix())}.ipynb"
         if name in written or name.replace(".ipynb", ".md") in written: sys.exit(f"two pages are called {name}")
         notebook = page(path, names)
+        drawn = draw_panels(notebook["cells"], name)
+        written |= {f"beside/drawings/{file}": svg for file, svg in drawn.items()}
         if path.stem == "index":
             notebook["cells"].append(dict(cell_type="markdown", id="navigation", metadata={}, source=navigation()))
         written[name] = json.dumps(notebook)
-    for name, text in ({"llms.txt": llms()} | written).items():
+    for name, text in ({"beside/llms.txt": llms()} | written).items():
         (out/name).parent.mkdir(parents=True, exist_ok=True)
         (out/name).write_text(text, encoding="utf-8")
 

@@ -6,6 +6,8 @@
 __all__ = []
 
 # %% ../nbs/94_all.ipynb #e47ccc26
+import fastai.vision.all as _fastai
+
 from .errors import *
 from .files import *
 from .machine import *
@@ -60,4 +62,5 @@ from .transfer.agreement import *
 from .transfer.scoring import *
 from .transfer.advice import *
 
-__all__ = [name for name in globals() if not name.startswith("_")]
+# A star would put a namesake in the place of fastai's
+__all__ = [name for name in globals() if not name.startswith("_") and not hasattr(_fastai, name)]

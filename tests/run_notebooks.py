@@ -1,5 +1,4 @@
-"Run every notebook in a fresh kernel, as a user would, training cells included, at demo scale; nothing is written back"
-import os
+"Run every notebook in a fresh kernel, as a user would, its switch at the scale of a demo; notebooks stay as they are"
 import re
 import shutil
 import subprocess
@@ -13,19 +12,14 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT/"nbs"
 
-def demo_records()->Path:
-    "A folder of folders to record in: each holds the `demo.toml` of recorded results, by the name of what it replaces"
+def forget_demos()->None:
+    "Remove what an earlier run has left, which a study would go on with"
     for demo in (ROOT/"data"/"results").glob("*/demo.toml"):
-        folder = ROOT/"out"/"records"/demo.parent.name
-        for left in (folder, ROOT/"out"/f"demo_{demo.parent.name}"): shutil.rmtree(left, ignore_errors=True)
-        folder.mkdir(parents=True)
-        for replaced in ("study.toml", "settings.toml"):
-            if (demo.parent/replaced).exists(): shutil.copy(demo, folder/replaced)
-    return ROOT/"out"/"records"
+        shutil.rmtree(NOTEBOOKS/"analysis"/"out"/f"demo_{demo.parent.name}", ignore_errors=True)
 
 def whole(source:str)->str:
-    "A cell as a user may run it: what is marked not to run in tests runs, and nothing is exported"
-    return re.sub(r"^#\|\s*eval:\s*false\n", "", source, flags=re.M).replace("nbdev.nbdev_export()", "nbdev")
+    "A cell with its switch at the scale of a demo; nothing is exported"
+    return re.sub(r"^TRAIN = None$", 'TRAIN = "demo"', source, flags=re.M).replace("nbdev.nbdev_export()", "nbdev")
 
 def run(path:Path)->float:
     "Seconds that a notebook takes; raises where a cell fails"
@@ -39,7 +33,7 @@ def run(path:Path)->float:
 
 def main(asked:list[str])->None:
     "Run the notebooks asked for, or all"
-    os.environ["GRADLR_RECORDS"] = str(demo_records())
+    forget_demos()
     found = sorted(path for path in NOTEBOOKS.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
     paths, total = [Path(path) for path in asked] or found, 0.
     for path in paths:

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
+from bs4 import BeautifulSoup
 
 HERE = Path(__file__).parents[1]
 sys.path.insert(0, str(HERE/"docs"))
@@ -28,6 +29,10 @@ HELD = """() => ({
   ids: [...document.querySelectorAll('[id]')].map(e => e.id),
   links: [...document.querySelectorAll('a[href]')].map(e => e.href),
   mute: [...document.querySelectorAll('main img:not([alt]), main img[alt=""]')].length})"""
+
+# Code whose lines end beyond their box, with all folds open
+CUT = """() => [...document.querySelectorAll('article pre')]
+  .filter(e => !e.closest('.cell_output') && e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.slice(0, 60))"""
 
 # What is wider than the window, though nothing around it scrolls
 OVERFLOWS = """() => {
@@ -102,8 +107,10 @@ def test_every_page_loads_alone_renders_and_fits(site, browser):
         page.wait_for_function("!document.querySelector('.math') || document.querySelector('mjx-container')")
         formulas += page.evaluate("document.querySelectorAll('mjx-container').length")
         assert not page.evaluate("document.querySelectorAll('mjx-merror, [data-mjx-error]').length"), path
+        page.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
         for width in WIDTHS:
             page.set_viewport_size(dict(width=width, height=900))
+            assert page.evaluate(CUT) == [], (path, width)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
             assert page.evaluate(OVERFLOWS) == [], (path, width)
         found[path] = page.evaluate(HELD)
@@ -119,12 +126,75 @@ def test_every_page_loads_alone_renders_and_fits(site, browser):
             if not anchor or target not in found: continue
             assert unquote(anchor) in found[target]["ids"], f"{path} links to {target}#{anchor}"
 
-def test_search_finds_what_people_look_for(site, browser):
-    page = browser.new_page()
-    page.goto(site + "search.html?q=fit_gradual")
-    page.wait_for_selector("#search-results li a")
-    links = page.eval_on_selector_all("#search-results li a", "links => links.map(link => link.href)")
-    for page in ("api/rates.learners.html", "/rates/learners.html"): assert any(page in link for link in links)
+def found(page, site:str, query:str)->list[tuple[str,str]]:
+    "Address and excerpt of each result of a search, best first"
+    page.goto(f"{site}search.html?q={query}")
+    page.wait_for_selector("#search-results li p.context")
+    page.wait_for_function("document.querySelector('.search-summary').textContent.includes('finished')")
+    return page.eval_on_selector_all("#search-results li", """all => all.map(e =>
+      [e.querySelector('a').href, e.querySelector('p.context')?.textContent ?? ''])""")
+
+@pytest.mark.parametrize("query, pages, first", [
+    ("fit_gradual", ["api/rates.learners.html", "/rates/learners.html"], 20), ("my own images", ["start/your_images.html"], 3),
+    ("own images", ["start/your_images.html"], 3), ("What does a fair comparison take", ["analysis/fair_comparison.html"], 3)])
+def test_search_finds_what_people_look_for(site, browser, query, pages, first):
+    results = found(browser.new_page(), site, query)
+    addresses = [address for address, _ in results[:first]]
+    for page in pages: assert any(page in address for address in addresses), addresses
+    assert sum(len(excerpt) > 40 for _, excerpt in results) >= len(results)/2
+
+def soup(path:str)->BeautifulSoup: return BeautifulSoup((SITE/path).read_text(encoding="utf-8"), "html.parser")
+
+def test_figures_and_tables_count_anew_on_every_page(site):
+    for path in pages():
+        numbers = [found.text.strip() for found in soup(path).select("figure .caption-number")]
+        assert numbers == [f"Fig. {i}" for i in range(1, len(numbers) + 1)], path
+        captions = [found.text.split(".")[0].strip() for found in soup(path).select("article caption") if "Table" in found.text]
+        assert captions == [f"Table {i}" for i in range(1, len(captions) + 1)], path
+
+def test_every_table_of_a_finding_has_a_caption(site):
+    findings = [path for path in pages() if path.startswith("analysis/")]
+    for path in (*findings, "start/rates.html", "background.html", "repeat.html"):
+        for table in soup(path).select("article table"): assert table.caption, (path, table.text[:80])
+
+def test_no_fold_is_opened_in_vain(site):
+    for path in pages():
+        for cell in soup(path).select("div.cell"):
+            if cell.summary: assert cell.details.pre.text.strip() and cell.summary.text.strip(), path
+            following = cell.find_next_sibling()
+            shown = cell.select_one(".cell_output, .cell_input")
+            assert shown and shown.text.strip() or cell.img, path
+            # One fold is enough where nothing is shown between two
+            if path.startswith("analysis/") and cell.summary and not cell.select_one(".cell_output"):
+                assert not following or "cell" not in following.get("class", ()) or not following.summary, path
+
+def test_no_bar_is_left_over(site):
+    for path in pages():
+        for left in ("it/s]", "image/s]", "interactive(children="): assert left not in soup(path).text, path
+
+def test_a_page_links_to_its_notebook_and_to_colab_where_it_runs_alone(site):
+    def links(path:str)->list[str]: return [link["href"] for link in soup(path).select(".article-header-buttons a[href]")]
+    assert "https://github.com/gradlr/gradlr/blob/main/nbs/21_networks.layers.ipynb" in links("networks/layers.html")
+    assert links("api/networks.layers.html") == ["https://github.com/gradlr/gradlr"]
+    colab = "https://colab.research.google.com/github/gradlr/gradlr/blob/main/nbs/start/your_images.ipynb"
+    assert colab in links("start/your_images.html") and not any("colab" in link for link in links("analysis/search.html"))
+    for path in notebooks():
+        where = path.relative_to(HERE).as_posix()
+        assert any(link.endswith(f"/blob/main/{where}") for link in links(f"{page_of(path.relative_to(HERE/'nbs').as_posix())}.html"))
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_on_a_phone_tables_stack_and_panels_come_one_a_row(site, browser, width):
+    page, phone = browser.new_page(viewport=dict(width=width, height=900)), width < 640
+    for path in ("analysis/gradual_rates.html", "analysis/predictors.html", "background.html", "api/rates.schedules.html"):
+        page.goto(site + path)
+        tables = page.eval_on_selector_all("article table", """all => all.map(table => [
+          getComputedStyle(table.querySelector('tbody tr :last-child')).display === 'grid', table.rows[0].cells.length,
+          table.scrollWidth <= table.clientWidth + 1, [...table.querySelectorAll('td')].every(e => e.dataset.label !== undefined)])""")
+        assert tables and all(stacked == (phone and columns > 2) for stacked, columns, *_ in tables), path
+        if phone: assert all(fits and said for _, columns, fits, said in tables if columns > 2), path
+    page.goto(site + "analysis/gradual_rates.html")
+    drawings = page.eval_on_selector_all("picture img", "all => all.map(e => [e.currentSrc, e.naturalHeight/e.naturalWidth])")
+    assert len(drawings) > 8 and all(("-phone" in source) == (ratio > 1) == phone for source, ratio in drawings)
 
 def test_it_is_dark_where_that_is_wanted(site, browser):
     def brightness(scheme:str)->float:

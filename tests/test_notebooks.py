@@ -1,0 +1,73 @@
+"Pages that readers open and run from top to bottom: they do no harm, and show without being trusted"
+import ast
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from run_notebooks import whole
+
+HERE = Path(__file__).parents[1]
+PAGES = sorted(path for folder in ("analysis", "start") for path in (HERE/"nbs"/folder).glob("*.ipynb"))
+NAMES = [path.stem for path in PAGES]
+# What takes long or writes
+ACTS = {"execute", "score_experiments", "pack", "mkdir", "write_text", "to_csv", "to_parquet", "savez_compressed"}
+# Trains in seconds, into its own `out`: that is what it is about
+OWN = {"your_images"}
+
+def code(path:Path)->list[dict]:
+    "The code cells of a notebook"
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+def acts(tree:ast.AST)->list[str]:
+    "What is called that takes long or writes"
+    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [name for function in called if (name := ast.unparse(function).rpartition(".")[2]) in ACTS]
+
+def is_switch(node:ast.stmt)->bool: return isinstance(node, ast.If) and ast.unparse(node.test) == "TRAIN"
+
+@pytest.mark.parametrize("path", [path for path in PAGES if path.stem not in OWN], ids=lambda path: path.stem)
+def test_what_takes_long_or_writes_stands_behind_a_switch_that_is_off(path):
+    source = "\n".join("".join(cell["source"]) for cell in code(path))
+    statements = ast.parse(source).body
+    assert not [name for node in statements if not is_switch(node) for name in acts(node)]
+    behind = any(map(is_switch, statements))
+    assert source.count("TRAIN = None\n") == behind and "eval: false" not in source
+    assert (whole(source).count('\nTRAIN = "demo"\n') == 1) == behind
+    assert "../out" not in source, "a notebook's `out` lies beside it"
+
+def tree(folder:Path)->dict[str,str]:
+    "What lies in a folder"
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in folder.rglob("*") if path.is_file()}
+
+@pytest.mark.parametrize("name", ["gradual_rates", "distances", "search"])
+def test_run_all_leaves_everything_as_it_is(name, tmp_path):
+    shutil.copytree(HERE/"data"/"results", tmp_path/"data"/"results")
+    page = tmp_path/"nbs"/"analysis"/f"{name}.ipynb"
+    page.parent.mkdir(parents=True)
+    shutil.copy(HERE/"nbs"/"analysis"/page.name, page)
+    before, notebook = tree(tmp_path), nbformat.read(page, 4)
+    there = dict(metadata=dict(path=str(page.parent)))
+    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources=there)
+    client.execute(stderr=subprocess.DEVNULL)
+    assert tree(tmp_path) == before
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    assert not [output for output in outputs if output.get("name") == "stderr"], "red warnings"
+    figures = [output.data for output in outputs if "image/svg+xml" in output.get("data", {})]
+    assert figures and all("image/png" in figure for figure in figures)
+
+@pytest.mark.parametrize("path", PAGES, ids=NAMES)
+def test_outputs_show_without_trust_and_are_of_a_sane_size(path):
+    for cell in code(path):
+        for output in cell["outputs"]:
+            shown = output.get("data", {})
+            # JupyterLab shows neither SVG nor a slider without its kernel before a notebook is trusted
+            assert "image/svg+xml" not in shown or "image/png" in shown, cell["id"]
+            assert not any("widget" in kind for kind in shown), f"a bar is left over in {cell['id']}"
+    assert path.stat().st_size < 1.5e6
