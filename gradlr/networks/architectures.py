@@ -61,7 +61,7 @@ def architecture(
     if not network.startswith("timm/"):
         return getattr(import_module("fastai.vision.models.all"), one_of(network, NETWORKS, "network"))
     try: import timm
-    except ImportError as e: raise InputError(f"{network!r} needs timm: pip install 'gradlr[timm]'") from e
+    except ImportError as e: raise InputError(f"{network!r} needs timm: pip install timm") from e
     name, _, tag = network.removeprefix("timm/").partition(".")
     one_of(name, timm.list_models(), "timm network")
     tags = [made.partition(".")[2] for made in timm.list_models(f"{name}.*", pretrained=True)]

@@ -28,7 +28,7 @@ from ..machine import device_name
 from ..rates.figures import plot_network
 from ..statistics.intervals import wilson
 from .model import NETWORK_FILE
-from .plan import WAYS, Cell, Trained, lead, standings
+from .plan import WAYS, Candidate, Attempt, lead, standings
 
 # %% ../../nbs/88_trial.answer.ipynb #88a00006
 @dataclass(frozen=True, eq=False)
@@ -58,10 +58,10 @@ class Judged:
 class Answer:
     "What a trial found, in words; the page shows the rest"
     name:str # Of the folder
-    cell:Cell # That was chosen
+    candidate:Candidate # That was chosen
     size:int # Side in pixels
     judged:Judged # On test images
-    trained:Sequence[Trained] # All trainings
+    trained:Sequence[Attempt] # All trainings
     again:str # The line that adds to the trial
     out:Path # Where everything is
     seconds:float # That it took
@@ -70,8 +70,8 @@ class Answer:
     @property
     def advice(self)->str:
         "What to use"
-        way = WAYS[self.cell.way]
-        return f"Use {self.cell.source} at {self.size} px with {way.does}; head's rate {self.cell.head_lr:.2g}."
+        way = WAYS[self.candidate.way]
+        return f"Use {self.candidate.source} at {self.size} px with {way.does}; head's rate {self.candidate.head_lr:.2g}."
 
     @property
     def judgement(self)->str:
@@ -85,7 +85,8 @@ class Answer:
     def confidence(self)->str:
         "Is the runner-up behind by more than noise?"
         table = standings(self.trained)
-        others = [cell for cell in table.index if (cell.source, cell.way) != (self.cell.source, self.cell.way)]
+        own = self.candidate.source, self.candidate.way
+        others = [other for other in table.index if (other.source, other.way) != own]
         if not others: return "Nothing else was tried: it has no rival yet."
         found = lead(self.trained)
         told = (f"On images that chose it is {100*found.ahead:.1f} points ahead of {others[0]}; "
@@ -119,23 +120,23 @@ class Answer:
         low, high = wilson(self.judged.share, len(self.judged.images))
         test = dict(accuracy=self.judged.share, low=low, high=high, images=len(self.judged.images),
                     guessing=self.judged.guessing)
-        return dict(name=self.name, **asdict(self.cell), size=self.size, test=test, notes=list(self.notes),
+        return dict(name=self.name, **asdict(self.candidate), size=self.size, test=test, notes=list(self.notes),
                     trainings=[asdict(one) for one in self.trained], network=str(self.out/NETWORK_FILE),
                     page=str(self.out/"answer.html"), seconds=round(self.seconds, 1))
 
 # %% ../../nbs/88_trial.answer.ipynb #88a00008
 def shown(
-    trained:Sequence[Trained] # All trainings
-)->pd.DataFrame: # A row a cell, best first, in words
-    "How the cells stand, as a reader sees it"
+    trained:Sequence[Attempt] # All trainings
+)->pd.DataFrame: # A row a candidate, best first, in words
+    "How the candidates stand, as a reader sees it"
     table = standings(trained)
-    rows = [{"source": cell.source, "rate": f"{cell.head_lr:.2g}", "accuracy": f"{100*row['accuracy']:.1f} %",
+    rows = [{"source": candidate.source, "rate": f"{candidate.head_lr:.2g}", "accuracy": f"{100*row['accuracy']:.1f} %",
              "loss": f"{row['log_loss']:.3f}", "folds": int(row["folds"]), "seconds": f"{row['seconds']:.0f}"}
-            for cell, row in table.iterrows()]
-    return pd.DataFrame(rows, index=pd.Index([cell.way for cell in table.index], name="way"))
+            for candidate, row in table.iterrows()]
+    return pd.DataFrame(rows, index=pd.Index([candidate.way for candidate in table.index], name="way"))
 
 # %% ../../nbs/88_trial.answer.ipynb #88a0000c
-NAMED = 30 # Classes up to which a picture has numbers in its cells
+NAMED = 30 # Classes up to which a picture has numbers in its candidates
 
 def plot_confusion(
     judged:Judged # On test images
@@ -154,16 +155,17 @@ def plot_confusion(
 
 # %% ../../nbs/88_trial.answer.ipynb #88a0000e
 def plot_trainings(
-    trained:Sequence[Trained] # All trainings
+    trained:Sequence[Attempt] # All trainings
 )->plt.Figure:
     "Accuracy against the rate of the head, a line a way and source, on images that chose"
     table = standings(trained).reset_index()
-    table["line"] = [f"{cell.way} from {cell.source}" for cell in table["cell"]]
-    table["head_lr"] = [cell.head_lr for cell in table["cell"]]
+    table["line"] = [f"{candidate.way} from {candidate.source}" for candidate in table["candidate"]]
+    table["head_lr"] = [candidate.head_lr for candidate in table["candidate"]]
     fig, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
-    for line, cells in table.sort_values("head_lr").groupby("line", sort=False):
-        noise = [100*np.diff(wilson(share, images))[0]/2 for share, images in zip(cells["accuracy"], cells["images"])]
-        ax.errorbar(cells["head_lr"], 100*cells["accuracy"], noise, marker="o", markersize=4, capsize=2, label=drawn(line))
+    for line, rows in table.sort_values("head_lr").groupby("line", sort=False):
+        ends = [wilson(share, images) for share, images in zip(rows["accuracy"], rows["images"])]
+        noise = [50*(high - low) for low, high in ends]
+        ax.errorbar(rows["head_lr"], 100*rows["accuracy"], noise, marker="o", markersize=4, capsize=2, label=drawn(line))
     ax.set(xscale="log", xlabel="rate of the head", ylabel="accuracy (%)")
     ax.legend(frameon=False, fontsize=8)
     plt.close(fig)

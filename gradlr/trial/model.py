@@ -39,8 +39,8 @@ from ..networks.inputs import card_of, inputs_of_config
 from ..networks.layers import layer_groups
 from ..rates.learners import source_learner
 from ..rates.schedules import gradual_lrs
-from .plan import WAYS, Cell
-from .training import Schedule, logits_of
+from .plan import WAYS, Candidate
+from .training import Length, logits_of
 
 # %% ../../nbs/87_trial.model.ipynb #87a00006
 NETWORK_FILE = "network.safetensors" # In the folder of a trial
@@ -209,18 +209,18 @@ def _beginning(
 
 # %% ../../nbs/87_trial.model.ipynb #87a00017
 def train_script(
-    cell:Cell, # That was chosen
-    schedule:Schedule, # Of its training
+    candidate:Candidate, # That was chosen
+    length:Length, # Of its training
     kept:Kept, # The network
     stages:list[list[str]], # From `stage_names`
     folder:str|Path # That the images are in
 )->str: # Python
     "A training as plain fastai"
-    way, made = WAYS[cell.way], architecture(kept.network)
-    lrs = [float(f"{lr:.3g}") for lr in gradual_lrs(cell.head_lr, way.weight, len(stages))]
+    way, made = WAYS[candidate.way], architecture(kept.network)
+    lrs = [float(f"{lr:.3g}") for lr in gradual_lrs(candidate.head_lr, way.weight, len(stages))]
     return template("train_alone.py.jinja").render(
-        about=repr(f"Trains what a trial of gradlr chose, with fastai alone: {cell}, {kept.size} px"),
-        cell=cell, way=way, schedule=schedule, kept=kept, stages=stages, lrs=lrs,
+        about=repr(f"Trains what a trial of gradlr chose, with fastai alone: {candidate}, {kept.size} px"),
+        candidate=candidate, way=way, length=length, kept=kept, stages=stages, lrs=lrs,
         is_gradual=way.strategy == "gradual", is_still=way.batch_norm == "still",
         mean=list(kept.inputs.mean), std=list(kept.inputs.std), folder=repr(str(Path(folder).resolve())),
         arch=repr(made) if isinstance(made, str) else made.__name__)
@@ -228,8 +228,8 @@ def train_script(
 # %% ../../nbs/87_trial.model.ipynb #87a0001a
 def keep_all(
     learn:Learner, # Of gradlr, after its training
-    cell:Cell, # That it was trained by
-    schedule:Schedule, # How long
+    candidate:Candidate, # That it was trained by
+    length:Length, # How long
     start:dict[str,torch.Tensor], # Weights of its body before
     files:pd.DataFrame, # A row an image: file, label, is_test
     folder:str|Path, # That the images are in
@@ -243,7 +243,7 @@ def keep_all(
     kept = read_network(out)
     write_whole(out/"start.safetensors", save(start))
     write_whole(out/"images.csv", files.to_csv(index=False).encode())
-    script = train_script(cell, schedule, kept, stage_names(learn.model, learn.splitter), folder)
+    script = train_script(candidate, length, kept, stage_names(learn.model, learn.splitter), folder)
     write_whole(out/"train.py", script.encode())
     written = [NETWORK_FILE, "start.safetensors", "images.csv", "train.py"]
     if export_plain(files, folder, learn, kept, out/"export.pkl"): written.append("export.pkl")
