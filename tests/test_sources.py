@@ -28,7 +28,7 @@ def test_lite0_through_three_doors(tmp_path, digits):
     tensors = checkpoint_of(find_source("lite0")).tensors
     torch.save(tensors, tmp_path/"timm.pth")
     first = target_learner(digits, "lite0")
-    save_weights(first.model, tmp_path/"own.safetensors", card_of(LITE, first.inputs, 64))
+    save_weights(first.model, tmp_path/"own.safetensors", card_of(LITE, first.network_inputs, 64))
     network = timm.create_model("tf_efficientnet_lite0").eval()
     network.load_state_dict(tensors)
     pixels = torch.rand(4, 3, 64, 64)
