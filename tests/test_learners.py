@@ -129,7 +129,7 @@ def test_a_loader_of_new_images_keeps_order_and_labels(trained, tmp_path):
     for items in (files, pairs, [(image, VALID.classes.index(name)) for image, name in pairs]):
         shares, found = trained.get_preds(dl=trained.dls.test_dl(items, with_labels=True))
         assert agrees(shares, expected) and found.tolist() == labels
-    trained.dls.test_dl(pairs, with_labels=True).show_batch()
+    for loader in (plain, trained.dls.test_dl(pairs, with_labels=True)): loader.show_batch()
     assert trained.validate(dl=trained.dls.test_dl(pairs, with_labels=True))[1] in (0, .25, .5, .75, 1)
 
 def test_loaders_put_together_by_hand_do_as_well(trained):
@@ -270,7 +270,6 @@ def test_whatever_it_was_trained_by_it_is_exported(tmp_path, strategy):
     with pytest.raises(InputError, match="less than one batch"): loaded.fit_gradual(1, 1e-3)
 
 def test_an_augmentation_of_ones_own_is_exported(tmp_path):
-    "plum-dispatch 2.10 gives a function a lock, which is not exported"
     learn = made(augment=[lambda batch: batch])
     learn.path = tmp_path
     learn.export()

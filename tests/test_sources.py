@@ -28,13 +28,13 @@ def test_lite0_through_three_doors(tmp_path, digits):
     tensors = checkpoint_of(find_source("lite0")).tensors
     torch.save(tensors, tmp_path/"timm.pth")
     first = target_learner(digits, "lite0")
-    save_weights(first.model, tmp_path/"own.safetensors", card_of(LITE, first.inputs, 64))
+    save_weights(first.model, tmp_path/"own.safetensors", card_of(LITE, first.network_inputs, 64))
     network = timm.create_model("tf_efficientnet_lite0").eval()
     network.load_state_dict(tensors)
     pixels = torch.rand(4, 3, 64, 64)
     for source in ("lite0", f"{tmp_path}/timm.pth={LITE}", tmp_path/"own.safetensors"):
         learn = target_learner(digits, source)
-        assert (learn.network, learn.inputs.mean) == (LITE, (0.5, 0.5, 0.5))
+        assert (learn.network, learn.network_inputs.mean) == (LITE, (0.5, 0.5, 0.5))
         assert torch.equal(learn.dls.valid.one_batch()[0], first.dls.valid.one_batch()[0])
         found = learn.model[0].eval()(pixels)
         torch.testing.assert_close(found, network.forward_features(pixels), atol=1e-4, rtol=1e-4)

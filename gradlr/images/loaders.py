@@ -69,7 +69,8 @@ class _LabelledTensors:
         images = TensorImage(three_channels(self.images[i]))
         return (images,) if self.labels is None else (images, TensorCategory(self.labels[i]))
     def decode(self, item, full=True):
-        return item[0], Category(self.vocab[int(item[1])])
+        image, *labels = item
+        return image, *(Category(self.vocab[int(label)]) for label in labels)
     @property
     def items(self): return list(zip(self.images, self.labels))
     def new_empty(self): return replace(self, images=self.images[:0], labels=self.labels[:0])
@@ -171,8 +172,8 @@ def _label(
 )->int:
     "The place of a class; raises `InputError` for one that there is not"
     if isinstance(name, str): return vocab.o2i[one_of(name, vocab, "class")]
-    if int(name) in range(len(vocab)): return int(name)
-    raise InputError(f"a label is {int(name)}, and the classes count from 0 to {len(vocab) - 1}")
+    if name in range(len(vocab)): return int(name)
+    raise InputError(f"a label is {name}, and the classes count from 0 to {len(vocab) - 1}")
 
 # %% ../../nbs/16_images.loaders.ipynb #16d10012
 def _pair(

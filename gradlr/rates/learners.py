@@ -101,7 +101,7 @@ def _learner(
     if OPTIMIZERS[one_of(optimizer, OPTIMIZERS, "optimizer")].averages: cbs.append(EvaluateAverages())
     learn = vision_learner(with_inputs(dls, inputs), architecture(network), normalize=False, pretrained=False,
                            metrics=accuracy, cbs=cbs, opt_func=OPTIMIZERS[optimizer])
-    learn.network, learn.inputs = network, inputs
+    learn.network, learn.network_inputs = network, inputs
     _MODELS.add(learn.model)
     if network.startswith("timm/"): learn.model[0].register_forward_hook(channels_first)
     learn.model.to(dls.device) # fastai does so only when a fit begins
@@ -145,7 +145,7 @@ def as_source(
     if not isinstance(source, Learner): return find_source(source, network, sha256)
     network = network_of(source) or network
     if network is None: raise InputError("which network is the learner's? Give its name as `network`")
-    loader, inputs = source.dls.valid, getattr(source, "inputs", None) or inputs_of(network)
+    loader, inputs = source.dls.valid, getattr(source, "network_inputs", None) or inputs_of(network)
     if isinstance(loader, TensorDL): size = loader.size
     else: size = loader.one_batch()[0].shape[-1] if len(loader) else inputs.size
     return Source("a learner", network, replace(inputs, size=size), source.model.state_dict)

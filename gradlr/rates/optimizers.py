@@ -27,13 +27,22 @@ class Optimizer:
         **kwargs # Likewise: a rate
     ):
         "A fastai optimiser of these parameters; raises `InputError` where its package is not installed"
-        # imported here, so that settings can be read and checked without torch and fastai
-        from fastai.optimizer import OptimWrapper
         try: kind = getattr(import_module(self.package), self.name)
         except ImportError as e:
             raise InputError(f"{self.name} needs {self.package}: pip install 'gradlr[ratefree]'") from e
         if self.estimates: kind = _estimate_a_rate(kind)
-        return OptimWrapper(params, opt=kind, **self.options, **kwargs)
+        return _wrapped(params, opt=kind, **self.options, **kwargs)
+
+# %% ../../nbs/32_rates.optimizers.ipynb #32d10001
+def _wrapped(*args, **kwargs):
+    "fastai's wrapper of an optimiser, whose settings leave out those that torch decides itself: loggers want numbers"
+    # imported here, so that settings can be read and checked without torch and fastai
+    from fastai.optimizer import OptimWrapper
+
+    class Wrapper(OptimWrapper):
+        @property
+        def hypers(self): return [{k: v for k, v in group.items() if v is not None} for group in super().hypers]
+    return Wrapper(*args, **kwargs)
 
 # %% ../../nbs/32_rates.optimizers.ipynb #538a4de7
 def _estimate_a_rate(

@@ -153,7 +153,7 @@ def _logits(
     run:Run # That was trained
 )->np.ndarray: # Images × classes
     "What a network says of images"
-    loader = evaluation_loader(images, run.size, run.batch_size, inputs=learn.inputs)
+    loader = evaluation_loader(images, run.size, run.batch_size, inputs=learn.network_inputs)
     return learn.get_preds(dl=loader, act=noop)[0].float().numpy()
 
 # %% ../../nbs/68_study.worker.ipynb #58b10004
@@ -208,7 +208,7 @@ def train(
     with learn.no_bar(), learn.no_logging():
         record |= _find(learn, run) if run.kind == "finder" else _fitted(learn, run, drawn_parts(folder, run.data))
     if run.kind == "source" and record["state"] == "done":
-        card = card_of(run.network, learn.inputs, run.size)
+        card = card_of(run.network, learn.network_inputs, run.size)
         record["weights_sha256"] = StudyFolder(folder).keep_weights(weights_bytes(learn.model, card))
     seconds, now = round(time.perf_counter() - begin, 2), datetime.now(UTC)
     return record | surroundings() | dict(seconds=seconds, finished=now.isoformat(timespec="seconds"))

@@ -169,7 +169,7 @@ def _forward(
 )->tuple[np.ndarray,np.ndarray]: # Features, images × channels; and probabilities, images × classes
     "A forward pass without augmentation"
     device = next(source.model.parameters()).device
-    inputs = getattr(source, "inputs", Inputs())
+    inputs = getattr(source, "network_inputs", Inputs())
     loader = evaluation_loader(images, size, min(64, len(images)), device, inputs)
     body, head = source.model[0], source.model[1]
     source.model.eval()
