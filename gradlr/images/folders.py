@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from errno import EIO, EMFILE, ENFILE, ENOMEM
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -25,6 +26,10 @@ from .archives import ARCHIVES, is_archive
 from .samples import DATA
 
 # torch takes seconds to import, and a wrong folder is told without it: what reads images imports it
+if TYPE_CHECKING:
+    import torch
+
+    from gradlr.images.sets import ImageSet
 
 # %% ../../nbs/13_images.folders.ipynb #13d00001
 def own_place(

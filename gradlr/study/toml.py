@@ -9,6 +9,7 @@ __all__ = ['TABLES', 'WORD_FOR', 'HEADERS', 'WORDS', 'OLD', 'to_toml', 'check_st
 import json
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -179,7 +180,8 @@ def named_study(
     if path.suffix == ".toml": return read_study(path)
     if (path/"study.toml").is_file(): raise InputError(f"{name!r} is a study's folder: name its file, {path/'study.toml'}")
     if path.is_dir():
-        raise InputError(f"{name!r} is a folder, and a study is a file: gradlr study new {name} > mine.toml makes one")
+        raise InputError(f"{name!r} is a folder, and a study is a file: "
+                         f"gradlr study new {shlex.quote(name)} > mine.toml makes one")
     return PRESETS[one_of(name, PRESETS, "preset or TOML file")]
 
 # %% ../../nbs/61_study.toml.ipynb #61d00004
