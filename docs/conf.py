@@ -6,11 +6,12 @@ from pathlib import Path
 
 here = Path(__file__).parent
 sys.path.insert(0, str(here))
+from sphinx.search.en import SearchEnglish
+
 import gradlr.all  # noqa: F401  patches `Learner`, which the API pages show
 from house import NOTEBOOKS, notebooks
 from pages import page_of
 from parameters import add_parameters
-from sphinx.search.en import SearchEnglish
 
 parser = ConfigParser(delimiters=["="], interpolation=None)
 parser.read(here.parent/"settings.ini", encoding="utf-8")

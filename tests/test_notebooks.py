@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+
 from run_notebooks import whole
 
 HERE = Path(__file__).parents[1]

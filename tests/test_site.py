@@ -1,5 +1,6 @@
 "The site, built with warnings as errors and walked in a real browser"
 import functools
+import io
 import os
 import re
 import shutil
@@ -7,16 +8,19 @@ import subprocess
 import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
 from bs4 import BeautifulSoup
+from matplotlib import pyplot as plt
 
 HERE = Path(__file__).parents[1]
 sys.path.insert(0, str(HERE/"docs"))
 from house import notebooks, parts, told
-from pages import page_of
+from outputs import captioned, one_a_row, titled, without_bars
+from pages import bar, page_of
 
 SITE = HERE/"_docs"/"site"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -70,6 +74,41 @@ def pages()->list[str]:
     paths = [path.relative_to(SITE).as_posix() for path in sorted(SITE.rglob("*.html"))]
     read = [path for path in paths if not path.startswith(("_modules", "_static"))]
     return [*read, "_modules/gradlr/networks/layers.html"]
+
+def drawn(*rows_and_columns, **options)->str:
+    "A figure of panels, as a notebook keeps it"
+    fig, axes = plt.subplots(*rows_and_columns, **options)
+    image = axes.flat[-1].imshow([[0, 1]]) if hasattr(axes, "flat") else None
+    if image: fig.colorbar(image)
+    file = io.StringIO()
+    fig.savefig(file, format="svg")
+    plt.close(fig)
+    return file.getvalue()
+
+def test_panels_of_one_row_come_one_a_row():
+    for n in (2, 3, 5):
+        height = float(re.search(r'height="([\d.]+)pt"', one_a_row(drawn(1, n)))[1])
+        # A bar of colours is no panel of its own
+        assert one_a_row(drawn(1, n)).count("#figure_1") == n and height > 300*n
+    for other in (drawn(), drawn(2, 2), drawn(3, 1)): assert one_a_row(other) is None
+
+def test_tables_are_captioned_and_nothing_else_is():
+    table = "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+    assert titled(f"x\n\n{table}\ny | z", count(1)) == f"x\n\n{table}\ny | z"
+    assert titled(f"{table}\n: About *it*\n\nmore", count(3)) == f"```{{table}} Table 3. About *it*\n{table}```\n\n\nmore"
+    html = dict(data={"text/html": ["<div><table border=1>", "<tr></table>"], "text/plain": "<table>"})
+    stream = dict(output_type="stream", text="<table>")
+    shown = captioned([stream, html, html], count(1), "a < b")
+    assert shown[0] == stream and [one["data"]["text/plain"] for one in shown[1:]] == ["<table>"]*2
+    assert [re.search("<caption>(.*)</caption>", one["data"]["text/html"])[1] for one in shown[1:]] == [
+        "Table 1. a &lt; b", "Table 2. a &lt; b"]
+    left = dict(data={"application/vnd.jupyter.widget-view+json": {}, "text/plain": "0%"})
+    assert without_bars([left, stream, html]) == [stream, html]
+
+@pytest.mark.parametrize("source, said", [
+    ("import os\nfrom re import sub", "Imports"), ("assert x\ntest_eq(1, 1)", "Checks"), ("x = 1", "Code"), ("%pip install x\nimport os", "Imports"),
+    ("def f(): pass\nSIZES = 1\nclass A: pass", "Code: f, SIZES, A"), ("if TRAIN: go()", "Code")])
+def test_a_fold_says_what_is_in_it(source, said): assert bar(source) == said
 
 def test_it_is_built_without_warnings(site): assert (SITE/"index.html").is_file() and len(pages()) > 25
 
@@ -188,7 +227,7 @@ def test_on_a_phone_tables_stack_and_panels_come_one_a_row(site, browser, width)
     for path in ("analysis/gradual_rates.html", "analysis/predictors.html", "background.html", "api/rates.schedules.html"):
         page.goto(site + path)
         tables = page.eval_on_selector_all("article table", """all => all.map(table => [
-          getComputedStyle(table.querySelector('tbody tr :last-child')).display === 'grid', table.rows[0].cells.length,
+          [...table.querySelectorAll('td')].some(e => getComputedStyle(e).display === 'grid'), table.rows[0].cells.length,
           table.scrollWidth <= table.clientWidth + 1, [...table.querySelectorAll('td')].every(e => e.dataset.label !== undefined)])""")
         assert tables and all(stacked == (phone and columns > 2) for stacked, columns, *_ in tables), path
         if phone: assert all(fits and said for _, columns, fits, said in tables if columns > 2), path
