@@ -23,7 +23,7 @@ setup(
     packages=find_packages(include=["gradlr", "gradlr.*"]),
     install_requires=shlex.split(settings["requirements"]),
     extras_require={extra: shlex.split(settings[f"{extra}_requirements"])
-                    for extra in ("dev", "docs", "timm", "lite", "tsne", "dask", "ray", "ratefree", "bench")},
+                    for extra in ("dev", "docs", "tsne", "dask", "ray", "ratefree", "bench")},
     entry_points={"console_scripts": shlex.split(settings["console_scripts"]),
                   "nbdev": [f"{settings['lib_name']}={settings['lib_name']}._modidx:d"]},
     classifiers=["Development Status :: 3 - Alpha", "Intended Audience :: Science/Research",
