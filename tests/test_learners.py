@@ -270,7 +270,6 @@ def test_whatever_it_was_trained_by_it_is_exported(tmp_path, strategy):
     with pytest.raises(InputError, match="less than one batch"): loaded.fit_gradual(1, 1e-3)
 
 def test_an_augmentation_of_ones_own_is_exported(tmp_path):
-    "plum-dispatch 2.10 gives a function a lock, which is not exported"
     learn = made(augment=[lambda batch: batch])
     learn.path = tmp_path
     learn.export()
