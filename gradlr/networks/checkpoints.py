@@ -109,7 +109,10 @@ def _is_pickle(
     file:Path # Any
 )->bool:
     "Is it a whole file of torch's?"
-    if is_zipfile(file): return any(name.endswith("data.pkl") for name in ZipFile(file).namelist())
+    try:
+        if is_zipfile(file): return any(name.endswith("data.pkl") for name in ZipFile(file).namelist())
+    # a damaged list of members has the library raise nearly anything
+    except Exception: return False
     with file.open("rb") as opened: return opened.read(1) == b"\x80"
 
 # %% ../../nbs/23_networks.checkpoints.ipynb #af000004
