@@ -27,7 +27,7 @@ from ..errors import InputError
 from ..files import locked, naming, write_whole
 from ..rates.optimizers import PRECISIONS
 from .plan import Run, agree, left_out
-from .results import SCHEMA, read_drawn, read_packed, read_record, record_text
+from .results import SCHEMA, SEAL, read_drawn, read_packed, read_record, record_text, seal_of
 from .settings import Study
 from .toml import read_study, to_toml
 
@@ -297,8 +297,8 @@ def _keep_packed(self:StudyFolder,
     table:pa.Table # A row a record
 )->None:
     "Write the packed records"
-    packed = io.BytesIO()
-    parquet.write_table(table, packed, compression="zstd")
+    packed, seal = io.BytesIO(), {SEAL: seal_of(table.to_pylist())}
+    parquet.write_table(table.replace_schema_metadata(seal), packed, compression="zstd")
     self._write(self.at("records.parquet"), packed.getvalue())
 
 # %% ../../nbs/64_study.folder.ipynb #d1640018
