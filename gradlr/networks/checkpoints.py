@@ -135,7 +135,8 @@ def _timm_card(
     "What timm's `config.json` beside weights says"
     beside = file.with_name("config.json")
     try: config = json.loads(beside.read_text()) if beside.is_file() else {}
-    except ValueError as e: raise InputError(f"{str(beside)!r}, the card of {file.name!r}, is not JSON: {e}") from e
+    except (ValueError, RecursionError) as e:
+        raise InputError(f"{str(beside)!r}, the card of {file.name!r}, is not JSON: {e}") from e
     if not isinstance(config, dict) or "architecture" not in config: return {}
     return dict(network=f"timm/{config['architecture']}", inputs=config.get("pretrained_cfg", {}))
 
