@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -200,6 +200,11 @@ class Engine:
     "Where tasks are done"
     died:tuple[type[Exception],...]=() # What the future of a task says whose worker has died
     starts = 1 # A task that has killed so many workers is given up
+    address = "" # Of a cluster
+
+    def lost(self)->ConnectionError: # To be raised
+        "The error for a cluster that is gone"
+        return ConnectionError(f"the cluster at {self.address} cannot be reached any more")
 
     def end_late(self,
         time_limit:float # Seconds a task
@@ -289,13 +294,15 @@ def finished(
     "Do tasks in workers; one whose worker dies is begun again, until it has killed as many as the engine allows"
     waiting, running, starts, late = deque(tasks), {}, Counter(), set()
     while waiting or running:
-        while waiting and len(running) < engine.slots():
+        # asked even where nothing waits: a cluster that is gone may say so here alone
+        while len(running) < engine.slots() and waiting:
             task = waiting.popleft()
             running[engine.submit(function, task)] = task
             starts[task] += 1
         for future in wait(running, _TICK, FIRST_COMPLETED).done:
             task = running.pop(future)
             try: yield task, future.result()
+            except CancelledError as e: raise engine.lost() from e
             except engine.died:
                 if task in late: yield task, GivenUp("TimeLimit", f"not done after {time_limit:g} s; it stood still")
                 elif starts[task] < engine.starts: waiting.appendleft(task)

@@ -138,7 +138,8 @@ def dask_cluster(folder:Path)->Iterator[str]:
     "A scheduler and two workers in processes of their own; its address"
     dask, file = Path(sys.executable).with_name("dask"), folder/"scheduler.json"
     quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    scheduler = subprocess.Popen([dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file], **quiet)
+    scheduler = subprocess.Popen([dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file,
+                                  "--pid-file", folder/"scheduler.pid"], **quiet)
     nanny = subprocess.Popen([dask, "worker", "--scheduler-file", file, "--nworkers", "2", "--nthreads", "1", "--no-dashboard", "--local-directory", folder], **quiet)
     try:
         until(file.exists)

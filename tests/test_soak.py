@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
+from conftest import gradlr, tiny_study
 from fuzz import GOOD, fuzzing
-from soak import clusters, flips, full_disks, hung, interrupted, speeds
+from soak import clusters, dask_cluster, flips, full_disks, hung, interrupted, kill, log, speeds, start, until
 
 NOTHING = dict(lost=0, duplicates=0, bad_hashes=0)
 
@@ -53,3 +54,18 @@ def test_a_cluster_whose_workers_die_does_every_run_once(engine):
     found = clusters(engine, 8, 2)
     assert found["records"] == 33 and found["kills"] == 2
     assert {name: found[name] for name in NOTHING} == NOTHING
+
+def test_a_study_whose_scheduler_dies_says_so_and_goes_on_with_another(tmp_path):
+    study, out = tiny_study(tmp_path/"tiny.toml", 4), tmp_path/"out"
+    for name in ("first", "second"): (tmp_path/name).mkdir()
+    with dask_cluster(tmp_path/"first") as address:
+        process = start(study, out, "--engine", "dask", "--address", address)
+        until(lambda: log(out))
+        kill(int((tmp_path/"first"/"scheduler.pid").read_text()))
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 2 and "Traceback" not in told, told
+    assert f"stopped: the cluster at {address} cannot be reached any more" in told and f"gradlr study run {study} --out {out} --engine dask" in told
+    with dask_cluster(tmp_path/"second") as address:
+        assert gradlr("study", "run", study, "--out", out, "--engine", "dask", "--address", address).returncode == 0
+    keys = [key for _, key, event in log(out) if event == "done"]
+    assert len(keys) == len(set(keys)) == 17
