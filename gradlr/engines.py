@@ -136,7 +136,9 @@ class Slot:
 
     def submit(self, function:Callable, task)->Future:
         "Call a function in the worker"
-        self.begun = None
+        self.listen()
+        # one that has begun before may stand still before it says that it begins
+        self.begun = self.begun and time.monotonic()
         with _apart():
             try: self.future = self.pool.submit(work, function, task)
             except (BrokenProcessPool, EOFError, ConnectionError):            # its worker has died, or their server
@@ -152,12 +154,14 @@ class Slot:
         while self.line.poll():
             self.pid, word = self.line.recv()
             self.heard = time.monotonic()
+            # what it imports before its first task takes a while
+            if word == "there": self.begun = self.heard + _SILENCE
             if word == "begun": self.begun = self.heard
 
     def works_for(self)->float: # Seconds; 0 where it is at none
         "How long is the worker at its task?"
         self.listen()
-        return 0 if self.begun is None or self.is_free() else time.monotonic() - self.begun
+        return 0 if self.begun is None or self.is_free() else max(0, time.monotonic() - self.begun)
 
     def says_nothing_for(self)->float: # Seconds; 0 where it is at no task
         "How long has the worker not said that it works?"

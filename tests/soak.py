@@ -206,8 +206,10 @@ def interrupts(study:Path, out:Path, times:int, rng:random.Random, seconds:list[
         assert process.poll() is None, f"over after {i} interrupts: {process.stderr.read()}"
         pid, begin = None if i % 2 else stop(out, rng), time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+        process.wait(60)
         seconds.append(time.monotonic() - begin)
+        # what workers are forked from may still be importing
+        _, told = process.communicate(timeout=60)
         left = sum(is_there(pid) for pid in {pid for pid, _, _ in log(out)})
         found += look(out, before) + Counter(interrupts=1, with_a_stopped_worker=pid is not None, left=left, tracebacks="Traceback" in told)
     return found
