@@ -177,6 +177,7 @@ def unpack(
 )->Path: # The folder
     "Unpack an archive of plain files and folders, whole or not at all; raises `InputError` for any other"
     archive, folder = Path(archive), Path(folder)
+    if not archive.is_file(): raise InputError(f"no archive {str(archive)!r}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
     is_zip = archive.suffix.lower() == ".zip"
