@@ -217,7 +217,8 @@ def interrupts(study:Path, out:Path, times:int, rng:random.Random, seconds:list[
 def hung(folder:Path, studies:int, repeats:int, stops:int, times:int)->Counter:
     "Studies whose workers are stopped, and that are interrupted, beside one that was left alone"
     study, found, until_gone, until_over = tiny_study(folder/"hung.toml", repeats), Counter(), [], []
-    assert gradlr("study", "run", study, "--out", folder/"left alone").returncode == 0
+    alone = gradlr("study", "run", study, "--out", folder/"left alone")
+    assert alone.returncode == 0, alone.stderr
     for i in tqdm(range(studies), desc="hung workers"):
         rng, out = random.Random(i), folder/f"hung {i}"
         found += interrupts(study, out, times, rng, until_over) + stopped(study, out, stops, rng, until_gone)
