@@ -6,8 +6,10 @@
 __all__ = ['DaskCluster', 'RayCluster', 'check_address', 'make_engine']
 
 # %% ../nbs/05_clusters.ipynb #fd7e0624
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 
 from .engines import ENGINES, STARTS, Engine, Processes, work
 from .errors import InputError, one_of
@@ -22,7 +24,9 @@ class DaskCluster(Engine):
     ):
         try: from distributed import Client, KilledWorker
         except ImportError as e: raise InputError("the engine dask needs Dask: pip install 'gradlr[dask]'") from e
-        self.died = (KilledWorker,)
+        self.died, self.address = (KilledWorker,), address
+        # a lost scheduler is told of once, below
+        for name in ("distributed.client", "tornado.application"): logging.getLogger(name).setLevel(logging.CRITICAL)
         try: self.client = Client(address, timeout="10s")
         except (OSError, ValueError, TypeError) as e:
             raise InputError(f"no Dask scheduler at {address!r} ({e}): start one with dask scheduler, "
@@ -32,8 +36,17 @@ class DaskCluster(Engine):
             self.client.close()
             raise InputError(f"the Dask worker {many[0]} has several threads: start workers with --nthreads 1")
         self.executor = self.client.get_executor(pure=False)
-    def slots(self)->int: return max(1, len(self.client.nthreads()))
-    def submit(self, function:Callable, task)->Future: return self.executor.submit(function, task)
+    @contextmanager
+    def _asked(self):
+        "Where the scheduler is needed; raises `ConnectionError` where it is gone"
+        try: yield
+        except Exception as e:
+            if isinstance(e, OSError) or self.client.status != "running": raise self.lost() from e
+            raise
+    def slots(self)->int:
+        with self._asked(): return max(1, len(self.client.nthreads()))
+    def submit(self, function:Callable, task)->Future:
+        with self._asked(): return self.executor.submit(function, task)
     def close(self)->None: self.client.close()
 
 # %% ../nbs/05_clusters.ipynb #0a15ca62

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -136,7 +136,9 @@ class Slot:
 
     def submit(self, function:Callable, task)->Future:
         "Call a function in the worker"
-        self.begun = None
+        self.listen()
+        # one that has begun before may stand still before it says that it begins
+        self.begun = self.begun and time.monotonic()
         with _apart():
             try: self.future = self.pool.submit(work, function, task)
             except (BrokenProcessPool, EOFError, ConnectionError):            # its worker has died, or their server
@@ -152,12 +154,14 @@ class Slot:
         while self.line.poll():
             self.pid, word = self.line.recv()
             self.heard = time.monotonic()
+            # what it imports before its first task takes a while
+            if word == "there": self.begun = self.heard + _SILENCE
             if word == "begun": self.begun = self.heard
 
     def works_for(self)->float: # Seconds; 0 where it is at none
         "How long is the worker at its task?"
         self.listen()
-        return 0 if self.begun is None or self.is_free() else time.monotonic() - self.begun
+        return 0 if self.begun is None or self.is_free() else max(0, time.monotonic() - self.begun)
 
     def says_nothing_for(self)->float: # Seconds; 0 where it is at no task
         "How long has the worker not said that it works?"
@@ -200,6 +204,11 @@ class Engine:
     "Where tasks are done"
     died:tuple[type[Exception],...]=() # What the future of a task says whose worker has died
     starts = 1 # A task that has killed so many workers is given up
+    address = "" # Of a cluster
+
+    def lost(self)->ConnectionError: # To be raised
+        "The error for a cluster that is gone"
+        return ConnectionError(f"the cluster at {self.address} cannot be reached any more")
 
     def end_late(self,
         time_limit:float # Seconds a task
@@ -289,13 +298,15 @@ def finished(
     "Do tasks in workers; one whose worker dies is begun again, until it has killed as many as the engine allows"
     waiting, running, starts, late = deque(tasks), {}, Counter(), set()
     while waiting or running:
-        while waiting and len(running) < engine.slots():
+        # asked even where nothing waits: a cluster that is gone may say so here alone
+        while len(running) < engine.slots() and waiting:
             task = waiting.popleft()
             running[engine.submit(function, task)] = task
             starts[task] += 1
         for future in wait(running, _TICK, FIRST_COMPLETED).done:
             task = running.pop(future)
             try: yield task, future.result()
+            except CancelledError as e: raise engine.lost() from e
             except engine.died:
                 if task in late: yield task, GivenUp("TimeLimit", f"not done after {time_limit:g} s; it stood still")
                 elif starts[task] < engine.starts: waiting.appendleft(task)

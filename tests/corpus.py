@@ -317,6 +317,19 @@ def member(name:str, type:bytes=tarfile.REGTYPE, linkname:str="")->tarfile.TarIn
     info.type, info.linkname = type, linkname
     return info
 
+def sparse(name:str, parts:bytes)->tuple[tarfile.TarInfo,bytes]:
+    "A file with holes, as pax writes it: where its parts lie, and none of them"
+    info = member(name)
+    info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": name, "GNU.sparse.realsize": "9"}
+    return info, parts
+
+def older_sparse(blocks:int)->bytes:
+    "A file with holes, as an older tar writes it, with so many blocks that say where its parts lie"
+    header = bytearray(member("a", tarfile.GNUTYPE_SPARSE).tobuf(tarfile.GNU_FORMAT))
+    header[482] = 1
+    header[148:156] = b"%06o\0 " % tarfile.calc_chksums(bytes(header))[0]
+    return bytes(header) + blocks*(bytes(504) + b"\1" + bytes(7)) + bytes(tarfile.BLOCKSIZE)
+
 def zipped(file:Path, **content:bytes)->Path:
     "Write a zip file"
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as out:
@@ -373,6 +386,10 @@ def hostile_tars(place:Path)->dict[Path,str]:
     header = member("a", tarfile.XHDTYPE)
     header.size = 3_000_000_000
     (place/"header.tar").write_bytes(header.tobuf() + bytes(1024))
+    (place/"sparse.tar").write_bytes(older_sparse(2500))
+    back = member("__MACOSX/a")
+    back.size = -tarfile.BLOCKSIZE
+    (place/"back.tar").write_bytes(back.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
     out_and_up = (member("out", tarfile.SYMTYPE, ".."), b""), (member("out/up"), b"x")
     return {
         tar(place/"up.tar", (member("../up"), b"x")): OUTSIDE,
@@ -386,6 +403,9 @@ def hostile_tars(place:Path)->dict[Path,str]:
         tar(place/"many.tar", *[(member(str(i)), b"") for i in range(2000)]): "more than 1,000 files",
         cut: "no end mark",
         place/"header.tar": "a header of 3,000,000,000 bytes",
+        place/"sparse.tar": "a header of 1,000,000 bytes or more",
+        tar(place/"sparse.tar.xz", sparse("a", b"1000000000\n" + 600_000*b"0\n"), mode="w:xz"): "a header of 1,000,000 bytes or more",
+        place/"back.tar": "has -512 bytes",
         tar(place/"deep.tar", (member("a/"*1800 + "b"), b"x")): "64 folders deep",
         place/"no.tar": "was not unpacked",
         place/"half.tar.gz": "was not unpacked",

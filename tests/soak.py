@@ -19,6 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from conftest import COMMAND, gradlr, tiny_study
+from fuzz import fuzzing
 from gradlr.errors import InputError
 from gradlr.images.folders import load_folder
 from gradlr.images.loaders import dataloaders
@@ -28,6 +29,7 @@ from gradlr.rates.learners import source_learner
 from gradlr.study.execute import execute
 from gradlr.study.folder import StudyFolder
 from gradlr.study.plan import Weights, plan
+from gradlr.study.progress import failures, retry
 from gradlr.study.questions import wanted
 from gradlr.study.results import outcomes, read_record
 from gradlr.study.toml import read_study, to_toml
@@ -36,8 +38,9 @@ from gradlr.study.worker import drawn_parts
 FINISHED = ("done", "diverged", "failed")
 
 def start(study:Path, out:Path, *options)->subprocess.Popen:
-    "A study in the background"
-    return subprocess.Popen([COMMAND, "study", "run", study, "--out", out, *map(str, options)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    "A study in the background, which hears Ctrl-C as in a terminal"
+    return subprocess.Popen([COMMAND, "study", "run", study, "--out", out, *map(str, options)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                            start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
 
 def kill(pid:int)->bool:
     "SIGKILL a process, if it is still there"
@@ -135,7 +138,8 @@ def dask_cluster(folder:Path)->Iterator[str]:
     "A scheduler and two workers in processes of their own; its address"
     dask, file = Path(sys.executable).with_name("dask"), folder/"scheduler.json"
     quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    scheduler = subprocess.Popen([dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file], **quiet)
+    scheduler = subprocess.Popen([dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file,
+                                  "--pid-file", folder/"scheduler.pid"], **quiet)
     nanny = subprocess.Popen([dask, "worker", "--scheduler-file", file, "--nworkers", "2", "--nthreads", "1", "--no-dashboard", "--local-directory", folder], **quiet)
     try:
         until(file.exists)
@@ -166,6 +170,62 @@ def until(condition:Callable[[], bool], seconds:float=60)->None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
+
+def is_there(pid:int)->bool:
+    "Is a process there, and no zombie?"
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "(zombie)" not in status.read_text()
+
+def stop(out:Path, rng:random.Random)->int|None:
+    "Have a worker stand still for good; none where none is at work"
+    pids = list(filter(is_there, at_work(out)))
+    if not pids: return None
+    pid = rng.choice(pids)
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+def stopped(study:Path, out:Path, stops:int, rng:random.Random, seconds:list[float])->Counter:
+    "Workers of a study that stand still, until each has been given up"
+    process, found = start(study, out, "--jobs", 2, "--time-limit", 2), Counter()
+    while found["stopped"] < stops and process.poll() is None:
+        time.sleep(rng.uniform(0, 0.5))
+        if not (pid := stop(out, rng)): continue
+        begin = time.monotonic()
+        until(lambda: not is_there(pid))
+        seconds.append(time.monotonic() - begin)
+        found["stopped"] += 1
+    _, told = process.communicate(timeout=600)
+    return found + Counter(given_up=len(failures(out)), told=process.returncode == 1 and "TimeLimit" in told, tracebacks="Traceback" in told)
+
+def interrupts(study:Path, out:Path, times:int, rng:random.Random, seconds:list[float])->Counter:
+    "Ctrl-C at random moments, every other time with a worker that stands still"
+    found = Counter()
+    for i in range(times):
+        process, before = start(study, out, "--jobs", 2), contents(out)
+        time.sleep(rng.uniform(0, 5))
+        assert process.poll() is None, f"over after {i} interrupts: {process.stderr.read()}"
+        pid, begin = None if i % 2 else stop(out, rng), time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(60)
+        seconds.append(time.monotonic() - begin)
+        # what workers are forked from may still be importing
+        _, told = process.communicate(timeout=60)
+        left = sum(is_there(pid) for pid in {pid for pid, _, _ in log(out)})
+        found += look(out, before) + Counter(interrupts=1, with_a_stopped_worker=pid is not None, left=left, tracebacks="Traceback" in told)
+    return found
+
+def hung(folder:Path, studies:int, repeats:int, stops:int, times:int)->Counter:
+    "Studies whose workers are stopped, and that are interrupted, beside one that was left alone"
+    study, found, until_gone, until_over = tiny_study(folder/"hung.toml", repeats), Counter(), [], []
+    alone = gradlr("study", "run", study, "--out", folder/"left alone")
+    assert alone.returncode == 0, alone.stderr
+    for i in tqdm(range(studies), desc="hung workers"):
+        rng, out = random.Random(i), folder/f"hung {i}"
+        found += interrupts(study, out, times, rng, until_over) + stopped(study, out, stops, rng, until_gone)
+        retry(out)
+        ended = gradlr("study", "run", study, "--out", out).returncode == 0
+        found += Counter(studies=1, equal_tables=ended and table(out) == table(folder/"left alone"))
+    return found + Counter(longest_until_given_up=round(max(until_gone, default=0)), longest_until_stopped=round(max(until_over)))
 
 def flips(folder:Path, n:int)->Counter:
     "One-bit flips in weights and records of a finished study: is each found before the file is used?"
@@ -218,6 +278,8 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         print("interrupted studies:", dict(interrupted(Path(name), 10, 20, 5)), flush=True)
         print("flips of one bit:", dict(flips(Path(name), 1000)), flush=True)
+        print("fuzzing:", dict(fuzzing(Path(name)/"fuzz", Path(name)/"plain", 1000)), flush=True)
+        print("hung workers:", dict(hung(Path(name), 2, 100, 10, 25)), flush=True)
         print("speed:", speeds(Path(name)), flush=True)
         print("full disks:", dict(full_disks(Path(name), 50)), flush=True)
     for engine in CLUSTERS: print(f"{engine}:", dict(clusters(engine, 66, 20)), flush=True)

@@ -11,7 +11,7 @@ import pytest
 
 from conftest import COMMAND, gradlr, tiny_study
 from gradlr.study.progress import failures, retry
-from soak import kill, log, until
+from soak import is_there, kill, log, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
 LEAVE = 10 # Seconds after Ctrl-C
@@ -48,11 +48,6 @@ def left(process:subprocess.Popen)->str:
     process.wait(LEAVE)
     process.said.seek(0)
     return process.said.read()
-
-def is_there(pid:int)->bool:
-    "Is a process there, and no zombie?"
-    status = Path(f"/proc/{pid}/status")
-    return status.exists() and "(zombie)" not in status.read_text()
 
 def test_a_worker_that_stands_still_fails_at_its_time_limit(endless, tmp_path):
     out = tmp_path/"out"

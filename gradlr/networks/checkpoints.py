@@ -109,7 +109,10 @@ def _is_pickle(
     file:Path # Any
 )->bool:
     "Is it a whole file of torch's?"
-    if is_zipfile(file): return any(name.endswith("data.pkl") for name in ZipFile(file).namelist())
+    try:
+        if is_zipfile(file): return any(name.endswith("data.pkl") for name in ZipFile(file).namelist())
+    # a damaged list of members has the library raise nearly anything
+    except Exception: return False
     with file.open("rb") as opened: return opened.read(1) == b"\x80"
 
 # %% ../../nbs/23_networks.checkpoints.ipynb #af000004
@@ -132,7 +135,8 @@ def _timm_card(
     "What timm's `config.json` beside weights says"
     beside = file.with_name("config.json")
     try: config = json.loads(beside.read_text()) if beside.is_file() else {}
-    except ValueError as e: raise InputError(f"{str(beside)!r}, the card of {file.name!r}, is not JSON: {e}") from e
+    except (ValueError, RecursionError) as e:
+        raise InputError(f"{str(beside)!r}, the card of {file.name!r}, is not JSON: {e}") from e
     if not isinstance(config, dict) or "architecture" not in config: return {}
     return dict(network=f"timm/{config['architecture']}", inputs=config.get("pretrained_cfg", {}))
 

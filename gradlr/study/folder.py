@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_IFDIR, S_IFMT, S_IFREG
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,11 +28,14 @@ from ..errors import InputError
 from ..files import locked, naming, write_whole
 from ..rates.optimizers import PRECISIONS
 from .plan import Run, agree, left_out
-from .results import SCHEMA, read_drawn, read_packed, read_record, record_text
+from .results import SCHEMA, SEAL, read_drawn, read_packed, read_record, record_text, seal_of
 from .settings import Study
 from .toml import read_study, to_toml
 
 # %% ../../nbs/64_study.folder.ipynb #aa13
+_FOLDERS = ("records", "weights", "samples") # In a study's folder; all else in it are files
+_KINDS = {S_IFREG: "file", S_IFDIR: "folder"}
+
 class StudyFolder:
     "Where a study's settings, samples, records and weights lie"
     def __init__(self,
@@ -43,11 +47,13 @@ class StudyFolder:
     def at(self,
         *names:str # Of a folder and a file in it, or of a file
     )->Path:
-        "A place in the folder; raises `InputError` where a link stands there, or neither file nor folder"
+        "A place in the folder; raises `InputError` where something else stands there than a study puts there"
         file = self.path.joinpath(*names)
-        for place in (file, file.parent)[:len(names)]:
-            if place.is_symlink() or place.exists() and not (place.is_file() or place.is_dir()):
-                raise InputError(f"{str(place)!r} is a link or a device, and a study's folder holds files alone: remove it")
+        for place in filter(os.path.lexists, (file, file.parent)[:len(names)]):
+            found = _KINDS.get(S_IFMT(place.lstat().st_mode), "link or a device")
+            kept = "folder" if place.name in _FOLDERS else "file"
+            if found != kept:
+                raise InputError(f"{str(place)!r} is a {found}, and a study keeps a {kept} there: move it away")
         return file
 
     def weights(self,
@@ -154,7 +160,7 @@ def record(self:StudyFolder,
 @patch
 def published(self:StudyFolder)->set[str]: # Keys
     "The runs that are finished: those that have a record"
-    loose = {file.stem for file in (self.path/"records").glob("*.json")}
+    loose = {file.stem for file in self.at("records").glob("*.json")}
     return loose | {record["key"] for record in self._packed()}
 
 # %% ../../nbs/64_study.folder.ipynb #aa24
@@ -207,15 +213,15 @@ def held(self:StudyFolder):
     return locked(self.at("study.lock"))
 
 # %% ../../nbs/64_study.folder.ipynb #d1640016
-_WRITTEN = {".": r"(study\.toml|data\.json|precision\.txt|re(sults|cords)\.parquet|report\.html)",
-            "records": r"[0-9a-f]{20}\.json", "weights": r"[0-9a-f]{64}\.safetensors",
-            "samples": r"[0-9a-f]{16}-(train|valid|test)\.safetensors"} # Folder → names that a study writes in it
+_WRITTEN = {(): r"(study\.toml|data\.json|precision\.txt|re(sults|cords)\.parquet|report\.html)",
+            ("records",): r"[0-9a-f]{20}\.json", ("weights",): r"[0-9a-f]{64}\.safetensors",
+            ("samples",): r"[0-9a-f]{16}-(train|valid|test)\.safetensors"} # Folder → names that a study writes in it
 
 @patch
 def sweep(self:StudyFolder)->None:
     "Remove what a kill has left of writes that it cut short, by their names, and nothing else"
     for folder, names in _WRITTEN.items():
-        for left in self.at(folder).glob(".*.tmp"):
+        for left in self.at(*folder).glob(".*.tmp"):
             is_own = re.fullmatch(rf"\.{names}\.[a-z0-9_]{{8}}\.tmp", left.name)
             if is_own and left.is_file() and not left.is_symlink(): left.unlink(missing_ok=True)
 
@@ -297,8 +303,8 @@ def _keep_packed(self:StudyFolder,
     table:pa.Table # A row a record
 )->None:
     "Write the packed records"
-    packed = io.BytesIO()
-    parquet.write_table(table, packed, compression="zstd")
+    packed, seal = io.BytesIO(), {SEAL: seal_of(table.to_pylist())}
+    parquet.write_table(table.replace_schema_metadata(seal), packed, compression="zstd")
     self._write(self.at("records.parquet"), packed.getvalue())
 
 # %% ../../nbs/64_study.folder.ipynb #d1640018

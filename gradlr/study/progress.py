@@ -73,12 +73,20 @@ def status(
     folder = StudyFolder(folder)
     study, (records, why) = folder.study(), folder.sorted_out()
     table, states = outcomes(records), [record["state"] for record in records]
-    planned = {_place(asdict(run)) for run in runs_wanted(study, wanted(study, table))}
-    missing = planned - {_place(record["run"]) for record in records}
+    planned = runs_wanted(study, wanted(study, table))
+    missing = _without_record(planned, records)
     counts = {state: states.count(state) for state in ("done", "diverged", "failed")}
     asked = forecast(study, table).rename_axis("question").reset_index().astype(object)
     questions = asked.where(asked.notna(), None).to_dict("records")
     return dict(study=study.name, planned=len(planned), **counts, missing=len(missing), questions=questions, left_out=why)
+
+def _without_record(
+    runs:list[Run], # Planned
+    records:list[dict] # Of a study
+)->list[Run]:
+    "The runs of which there is no record"
+    there = {_place(record["run"]) for record in records}
+    return [run for run in runs if _place(asdict(run)) not in there]
 
 def _place(
     run:dict # Planned, or of a record
@@ -132,13 +140,15 @@ def retry(
 )->int: # How many there were
     "Forget the runs that failed, and the sources whose lost weights are needed, so that the next start trains them again"
     folder = StudyFolder(folder)
-    folder.study()                                                             # raises where there is none
-    records = folder.sorted_out()[0]
+    study, records = folder.study(), folder.sorted_out()[0]
+    finished = [record for record in records if record["state"] != "failed"]
+    planned = runs_wanted(study, wanted(study, outcomes(records)))
+    needed = {(run.source, run.repeat) for run in _without_record(planned, finished)}
     keys = {record["key"] for record in records if record["state"] == "failed"}
-    # where nothing is left to be trained, nothing needs weights
-    for record in records if status(folder.path)["missing"] else ():
-        sha256 = record.get("weights_sha256")
-        if sha256 and Weights(str(folder.weights(sha256)), sha256).are_damaged(): keys.add(record["key"])
+    for record in finished:
+        run, sha256 = record["run"], record.get("weights_sha256")
+        is_needed = sha256 and (run["sample"], run.get("repeat")) in needed
+        if is_needed and Weights(str(folder.weights(sha256)), sha256).are_damaged(): keys.add(record["key"])
     folder.forget(keys)
     return len(keys)
 
