@@ -8,7 +8,7 @@ __all__ = ['PART_NAMES', 'LEAST_OF_CLASS', 'FOLDS', 'JUDGED', 'part_folders', 'S
 
 # %% ../../nbs/17_images.survey.ipynb #17a00004
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -96,8 +96,8 @@ def _side(
 )->int|None: # None where it is no image
     "The shorter side of an image, by its header"
     try:
-        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
-            with Image.open(file, formats=FORMATS) as image: return min(image.size)
+        refused = warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning)
+        with refused, Image.open(file, formats=FORMATS) as image: return min(image.size)
     # A file that is no image has Pillow raise nearly anything
     except Exception: return None
 

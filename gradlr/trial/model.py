@@ -63,7 +63,7 @@ def keep_network(
     about:dict # What else its card is to say, as JSON can hold it
 )->str: # The sha256 of the file
     "Write a network with its card"
-    card = card_of(learn.network, learn.inputs, size) | dict(classes=list(learn.dls.vocab)) | about
+    card = card_of(learn.network, learn.network_inputs, size) | dict(classes=list(learn.dls.vocab)) | about
     return save_weights(learn.model, file, card)
 
 def read_network(
@@ -111,7 +111,7 @@ def _learner_of(
 )->Learner:
     "A learner with the network; raises `InputError` where its weights are not those of its card"
     learn = source_learner(dataloaders(images, images, kept.size, 1, inputs=kept.inputs), kept.network)
-    learn.inputs = kept.inputs
+    learn.network_inputs = kept.inputs
     try: learn.model.load_state_dict(kept.tensors)
     except RuntimeError as e:
         raise InputError(f"the weights are not those of a {kept.network} of {len(kept.classes)} classes, "

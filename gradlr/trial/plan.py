@@ -9,7 +9,7 @@ __all__ = ['WAYS', 'STEP', 'MOST_RUNGS', 'MOST_FOLDS', 'LEADERS', 'Approach', 'C
 # %% ../../nbs/85_trial.plan.ipynb #85a00004
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np

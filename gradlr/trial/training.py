@@ -140,7 +140,7 @@ def logits_of(
 )->np.ndarray: # Images × classes
     "What a network says of images"
     with learn.no_bar(), learn.no_logging():
-        loader = evaluation_loader(images, size, learn.dls.train.bs, inputs=learn.inputs)
+        loader = evaluation_loader(images, size, learn.dls.train.bs, inputs=learn.network_inputs)
         return learn.get_preds(dl=loader, act=noop)[0].float().numpy()
 
 # %% ../../nbs/86_trial.training.ipynb #86a00013
