@@ -18,8 +18,10 @@ from .hausdorff import COMBINATIONS, POINT_RULES, hausdorff_matrix
 from .space import ResizedSpace, fit_pca
 from ..errors import InputError, one_of
 from ..images.sets import ImageSet
+from ..machine import usual_states
 
 # %% ../../nbs/42_distances.classes.ipynb #fde1c40d
+@usual_states()
 def class_distances(
     source:ImageSet, # Training images of the source
     target:ImageSet, # Training images of the target

@@ -20,6 +20,7 @@ from torch.nn.functional import interpolate
 from ..arrays import real_tensor
 from ..errors import InputError, one_of
 from ..images.sets import ImageSet
+from ..machine import usual_states
 
 # %% ../../nbs/40_distances.space.ipynb #967e8376
 LINEAR_MODES = ("bilinear", "bicubic", "nearest")
@@ -59,6 +60,7 @@ class ResizedSpace:
         "Shape of one image's features before they are flattened"
         return 1 if self.gray else 3, self.basis.shape[1], self.basis.shape[1]
 
+    @usual_states()
     def features(self,
         images:ImageSet, # One of the sets that the space was made for
         block:int=256 # Images at a time, which bounds the memory beside the result
@@ -93,6 +95,7 @@ class PCA:
         "Explained share of the variance"
         return self.variances/self.total_variance
 
+    @usual_states()
     def transform(self,
         features:torch.Tensor # Images × features
     )->torch.Tensor: # Images × components
@@ -111,6 +114,7 @@ def _centred(
     return (features - mean).to(features.dtype)
 
 # %% ../../nbs/40_distances.space.ipynb #b7186e6b
+@usual_states()
 def fit_pca(
     features:torch.Tensor, # Images × features, of all sets that are to share the components
     n_components:int|float=148 # How many; below 1, the share of variance to explain. 148 hold about 95 % in the thesis
