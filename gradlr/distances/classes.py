@@ -112,6 +112,11 @@ def plot_distances(
     ax:plt.Axes|None=None # Where to draw; None makes a figure
 )->plt.Axes:
     "A heat map of class distances: of up to `NUMBERED` classes a side with numbers, of more with like classes together"
+    bad = np.argwhere(~np.isfinite(matrix.to_numpy()))
+    if len(bad):
+        source, target = matrix.index[bad[0, 0]], matrix.columns[bad[0, 1]]
+        raise InputError(f"{len(bad)} of {matrix.size} distances are missing or not finite, the first that of "
+                         f"{source!r} and {target!r}: leave out such classes")
     ax = _with_numbers(matrix, ax) if max(matrix.shape) <= NUMBERED else _with_blocks(matrix, ax)
     ax.set_title(title, parse_math=False) # a dollar sign in a name begins no formula
     ax.set(xlabel="target", ylabel="source")
@@ -127,7 +132,7 @@ def _with_numbers(
     if ax is None: ax = plt.subplots(figsize=(0.9*len(matrix.columns) + 1.4, 0.6*len(matrix) + 1))[1]
     sns.heatmap(matrix, cmap="viridis_r", annot=False, cbar=False, ax=ax, linewidths=1,
                 xticklabels=False, yticklabels=False)
-    upright = max(map(len, matrix.columns)) > WIDEST
+    upright = max(len(str(name)) for name in matrix.columns) > WIDEST
     ax.set_xticks(np.arange(len(matrix.columns)) + 0.5, matrix.columns, rotation=90*upright, parse_math=False)
     ax.set_yticks(np.arange(len(matrix)) + 0.5, matrix.index, parse_math=False)
     middle = matrix.to_numpy().mean()

@@ -16,6 +16,7 @@ from scipy.sparse.linalg import eigsh
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 from torch.nn.functional import interpolate
+from torchvision.transforms.functional import center_crop
 
 from ..arrays import real_tensor
 from ..errors import InputError, one_of
@@ -40,7 +41,7 @@ def resize_matrix(
 
 # %% ../../nbs/40_distances.space.ipynb #3967a92e
 class ResizedSpace:
-    "Features of images whose Euclidean geometry is exactly that of the resized pixels in [0, 1], three channels"
+    "Features whose Euclidean geometry is exactly that of pixels in [0, 1], cropped to a square and resized, three channels"
     def __init__(self,
         *image_sets:ImageSet, # All sets that are to be compared: their sides and channels decide the common basis
         size:int=224, # Side to resize to; 224 is the thesis's
@@ -49,7 +50,7 @@ class ResizedSpace:
     ):
         self.size, self.dtype = size, dtype
         self.gray = all(images.images.shape[1] == 1 for images in image_sets)
-        sides = sorted({side for images in image_sets for side in images.images.shape[-2:]})
+        sides = sorted({min(images.images.shape[-2:]) for images in image_sets})
         matrices = [resize_matrix(side, size, mode) for side in sides]
         basis, factors = torch.linalg.qr(torch.cat(matrices, dim=1))
         self.basis = basis.to(dtype)
@@ -66,11 +67,12 @@ class ResizedSpace:
         block:int=256 # Images at a time, which bounds the memory beside the result
     )->torch.Tensor: # Images × features
         "The features of a set of images"
-        rows, columns = (self.factors[side] for side in images.images.shape[-2:])
+        side = min(images.images.shape[-2:])
+        squares, factor = center_crop(images.images, [side, side]), self.factors[side]
         features = torch.empty(len(images), *self.shape, dtype=self.dtype, device=images.images.device)
-        for part, place in zip(images.images.split(block), features.split(block)):
+        for part, place in zip(squares.split(block), features.split(block)):
             # a gray image fills all channels
-            place.copy_(rows @ (part.to(self.dtype)/255) @ columns.T)
+            place.copy_(factor @ (part.to(self.dtype)/255) @ factor.T)
         if self.gray: features *= 3**0.5
         return features.flatten(1)
 

@@ -101,9 +101,10 @@ def _unpickled(
     except Exception as e:
         if not _is_pickle(file): raise InputError(f"{str(file)!r} is not a torch checkpoint, or it is cut") from e
         raise InputError(
-            f"{str(file)!r} holds more than weights, and that could run code, so it is not opened. If you trust it, "
-            "save its weights alone: torch.save(load_learner('export.pkl').model.state_dict(), 'weights.pth') "
-            "for what fastai exported") from e
+            f"{str(file)!r} holds more than weights, and that could run code, so it is not opened. Of somebody else's "
+            "file, ask for its weights alone, as safetensors. Only where you trust whoever made it, since this runs "
+            "what is in it: torch.save(load_learner('export.pkl').model.state_dict(), 'weights.pth') for what "
+            "fastai exported") from e
 
 def _is_pickle(
     file:Path # Any
