@@ -12,6 +12,7 @@ import seaborn as sns
 import torch
 from matplotlib import pyplot as plt
 from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import pdist
 from tqdm.auto import tqdm
 
 from .hausdorff import COMBINATIONS, POINT_RULES, hausdorff_matrix
@@ -163,4 +164,4 @@ def _alike(
     matrix:pd.DataFrame # Distances, a row a class
 )->np.ndarray: # Positions of the rows
     "An order of classes in which those of like distances stand together"
-    return leaves_list(linkage(matrix, "average")) if len(matrix) > 1 else np.arange(len(matrix))
+    return leaves_list(linkage(pdist(matrix), "average")) if len(matrix) > 1 else np.arange(len(matrix))
