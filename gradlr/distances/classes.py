@@ -37,7 +37,7 @@ def class_distances(
     "Distances between the classes of two sets; raises `InputError` that names the class where one is not defined"
     one_of(rule, POINT_RULES, "point rule")
     one_of(combine, COMBINATIONS, "combination")
-    if draws < 1: raise InputError(f"draws must be at least 1, got {draws}")
+    if draws < 1 or seed < 0: raise InputError(f"draws must be at least 1 and seed at least 0, got {draws} and {seed}")
     per_class = _images_a_class(source, target, per_class)
     space, found = ResizedSpace(source, target, size=size), []
     for draw in tqdm(range(draws), desc="distances", delay=2, leave=False):

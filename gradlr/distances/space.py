@@ -20,7 +20,7 @@ from torchvision.transforms.functional import center_crop
 
 from ..arrays import real_tensor
 from ..errors import InputError, one_of
-from ..images.sets import ImageSet
+from ..images.sets import ImageSet, check_memory
 from ..machine import usual_states
 
 # %% ../../nbs/40_distances.space.ipynb #967e8376
@@ -35,6 +35,7 @@ def resize_matrix(
     if mode not in LINEAR_MODES:
         raise InputError(f"resizing with {mode!r} is not known to be linear: use one of {', '.join(LINEAR_MODES)}, "
                          "or compute on the resized pixels")
+    if size < 1: raise InputError(f"size must be at least 1 pixel, got {size}")
     corners = {} if mode == "nearest" else dict(align_corners=False)
     unit = torch.eye(side, dtype=torch.float64, device="cpu")[None,None]
     return interpolate(unit, size=(size, side), mode=mode, **corners)[0,0]
@@ -51,6 +52,7 @@ class ResizedSpace:
         self.size, self.dtype = size, dtype
         self.gray = all(images.images.shape[1] == 1 for images in image_sets)
         sides = sorted({min(images.images.shape[-2:]) for images in image_sets})
+        check_memory(1, size, sum(sides), bytes_each=8)
         matrices = [resize_matrix(side, size, mode) for side in sides]
         basis, factors = torch.linalg.qr(torch.cat(matrices, dim=1))
         self.basis = basis.to(dtype)

@@ -10,6 +10,7 @@ __all__ = ['PHOTOS', 'TILE', 'PARTS', 'TRIES', 'OFFICIAL_FILES', 'DATA', 'load_d
 import os
 import sys
 import time
+from os.path import expanduser
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def data_folder(
 )->Path:
     "Where downloaded data live"
     named = folder or os.environ.get("GRADLR_DATA") or user_cache_dir("gradlr", appauthor=False)
-    return Path(named).expanduser()
+    return Path(expanduser(named))
 
 # %% ../../nbs/14_images.datasets.ipynb #be7b49fb
 PARTS = {"all": (True, False), "train": (True,), "test": (False,)} # What torchvision's `train` has to be
@@ -161,7 +162,8 @@ def own_folder(
     folder:str|Path|None=None # Where downloaded data live; archives are unpacked there, once
 )->Path|None: # None where it is neither
     "The user's own folder of class folders; raises `InputError` for a path that leads nowhere"
-    own = Path(data).expanduser()
+    if not data: raise InputError("a name is empty: name a sample, a folder of class folders, or an archive of one")
+    own = Path(expanduser(data))
     if own.is_dir(): return own
     if own.is_file() and is_archive(own):
         unpacked = data_folder(folder)/"archives"/file_hash(own)[:16]

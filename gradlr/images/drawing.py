@@ -53,7 +53,8 @@ def draw_sample(
     if train < 1 or valid < 1 or test < 0:
         raise InputError("train and valid must be at least 1 image a class, and test at least 0, "
                          f"got {train}, {valid} and {test}")
-    if seed < 0: raise InputError(f"the seed of a sample must be at least 0, got {seed}")
+    if seed < 0 or repeat < 0:
+        raise InputError(f"seed and repeat of a sample must be at least 0, got {seed} and {repeat}")
     # the first repeat draws what version 0.1 drew
     generator, seen, drawn = np.random.default_rng([seed, repeat] if repeat else seed), set(), []
     wrong = []

@@ -82,7 +82,7 @@ class ImageSet:
     def __post_init__(self):
         images = _values_of(self.images, "images")
         dtype, shape = images.dtype, tuple(images.shape)
-        if dtype != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3):
+        if dtype != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3) or 0 in shape[2:]:
             raise InputError(f"images must be uint8, n × 1 or 3 × height × width, got {dtype} {shape}")
         classes = class_names(self.classes)
         labels = _indices(self.labels, len(classes))

@@ -54,7 +54,8 @@ def read_suggestions(
 def check_batches(
     learn:Learner # About to train
 )->None:
-    "Raise `InputError` for a learner whose training loader has no batch, or whose weights are held still for good"
+    "Raise `InputError` for a learner whose training loader has no batch, or whose network has no weights that can train"
+    if not list(learn.model.parameters()): raise InputError("the network has no weights: nothing would train")
     if any(p.is_inference() for p in learn.model.parameters()):
         raise InputError("the network was made in torch.inference_mode, so its weights can never train: make it outside")
     loader = learn.dls.train
@@ -87,6 +88,8 @@ def find_lrs(
 )->tuple[pd.DataFrame,dict[str,float]]: # Head rate `lr` and `loss` a step; suggested head rates by name
     "fastai's learning-rate finder over discriminative rates"
     if steps < 25: raise InputError(f"the finder needs at least 25 steps, got {steps}")
+    if not 0 < start_lr < end_lr < np.inf:
+        raise InputError(f"rates must rise from above 0, got start_lr {start_lr} and end_lr {end_lr}")
     check_batches(learn)
     shares = 1. if shares is None else np.asarray(shares, dtype=float)
     with undisturbed(learn), _aside(learn), learn.no_bar():

@@ -91,7 +91,8 @@ def verdict(
     high:float, # Upper end
     claim_above:float=0. # The claim is that the value is above this
 )->str:
-    "Yes, no, or cannot tell"
+    "Yes, no, or cannot tell; raises `InputError` for ends in the wrong order"
+    if low > high: raise InputError(f"an interval goes from its lower to its upper end, got {low} to {high}")
     if np.isnan(low) or np.isnan(high): return "cannot tell"
     if low > claim_above: return "yes"
     return "no" if high < claim_above else "cannot tell"
