@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
 from ..errors import NAMES_SHOWN, InputError, one_of
-from .sets import ImageSet, check_memory, image_digest
+from .sets import ImageSet, check_memory, class_names, image_digest
 
 # %% ../../nbs/13_images.folders.ipynb #77ad38f2
 def class_folders(
@@ -30,13 +30,14 @@ def class_folders(
     "The files of each class; raises `InputError` where the folder cannot be a set of images"
     if not folder.is_dir(): raise InputError(f"no folder {str(folder)!r}")
     shown = _shown(folder)
-    found = {inside.name: inside for inside in shown if inside.is_dir() or _leads_nowhere(inside)}
+    inside = [path for path in shown if path.is_dir() or _leads_nowhere(path)]
+    found = dict(zip(class_names(path.name for path in inside), inside))
     if not found:
         raise InputError(f"{str(folder)!r} holds no class folders: it needs one folder a class, with its images inside")
     if len(found) == 1:
         raise InputError(f"{str(folder)!r} holds one class only ({next(iter(found))}): at least two are needed")
     _tell_of_loose(folder, shown)
-    return {name: _files_of_class(found[one_of(name, found, "class")]) for name in classes or found}
+    return {name: _files_of_class(found[one_of(name, found, "class")]) for name in class_names(classes or ()) or found}
 
 # %% ../../nbs/13_images.folders.ipynb #e585a051
 def _shown(
@@ -166,8 +167,8 @@ class FolderImages:
     ):
         if size is not None and size < 1: raise InputError(f"size must be at least 1 pixel, got {size}")
         self.files = [file for of_class in files.values() for file in of_class]
-        counts = torch.tensor([len(of_class) for of_class in files.values()])
-        self.labels = torch.repeat_interleave(torch.arange(len(files)), counts)
+        counts = torch.tensor([len(of_class) for of_class in files.values()], device="cpu")
+        self.labels = torch.repeat_interleave(torch.arange(len(files), device="cpu"), counts)
         self.classes, self.size, self.provenance = tuple(files), size, provenance
         # File and label of each picture that was read, and the first one's shape
         self.pictures, self.shape = {}, None
