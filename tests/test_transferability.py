@@ -119,6 +119,14 @@ def test_what_is_no_number_or_no_label_is_refused():
     for wrong in wrong_features:
         with pytest.raises(InputError): frechet_distance(features, wrong)
 
+def test_numbers_whose_squares_are_none_are_refused():
+    features, labels = np.random.default_rng(0).random((60, 10)), np.arange(60) % 3
+    for score_of in (logme, h_score, gbc, transrate, class_variance):
+        for scale in (1e150, 1e-150, -1e200):
+            with pytest.raises(InputError, match="no number any more"): score_of(features*scale, labels)
+    for epsilon in (0, -1, np.nan, np.inf):
+        with pytest.raises(InputError, match="epsilon must"): transrate(features, labels, epsilon)
+
 def test_a_default_device_changes_nothing():
     features, labels = np.random.default_rng(0).random((60, 10)), np.arange(60) % 3
     expected = logme(features, labels), modified_hausdorff(features[:30], features[30:])

@@ -12,14 +12,17 @@ import seaborn as sns
 import torch
 from matplotlib import pyplot as plt
 from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import pdist
 from tqdm.auto import tqdm
 
 from .hausdorff import COMBINATIONS, POINT_RULES, hausdorff_matrix
 from .space import ResizedSpace, fit_pca
 from ..errors import InputError, one_of
 from ..images.sets import ImageSet
+from ..machine import usual_states
 
 # %% ../../nbs/42_distances.classes.ipynb #fde1c40d
+@usual_states()
 def class_distances(
     source:ImageSet, # Training images of the source
     target:ImageSet, # Training images of the target
@@ -34,7 +37,7 @@ def class_distances(
     "Distances between the classes of two sets; raises `InputError` that names the class where one is not defined"
     one_of(rule, POINT_RULES, "point rule")
     one_of(combine, COMBINATIONS, "combination")
-    if draws < 1: raise InputError(f"draws must be at least 1, got {draws}")
+    if draws < 1 or seed < 0: raise InputError(f"draws must be at least 1 and seed at least 0, got {draws} and {seed}")
     per_class = _images_a_class(source, target, per_class)
     space, found = ResizedSpace(source, target, size=size), []
     for draw in tqdm(range(draws), desc="distances", delay=2, leave=False):
@@ -110,6 +113,11 @@ def plot_distances(
     ax:plt.Axes|None=None # Where to draw; None makes a figure
 )->plt.Axes:
     "A heat map of class distances: of up to `NUMBERED` classes a side with numbers, of more with like classes together"
+    bad = np.argwhere(~np.isfinite(matrix.to_numpy()))
+    if len(bad):
+        source, target = matrix.index[bad[0, 0]], matrix.columns[bad[0, 1]]
+        raise InputError(f"{len(bad)} of {matrix.size} distances are missing or not finite, the first that of "
+                         f"{source!r} and {target!r}: leave out such classes")
     ax = _with_numbers(matrix, ax) if max(matrix.shape) <= NUMBERED else _with_blocks(matrix, ax)
     ax.set_title(title, parse_math=False) # a dollar sign in a name begins no formula
     ax.set(xlabel="target", ylabel="source")
@@ -125,7 +133,7 @@ def _with_numbers(
     if ax is None: ax = plt.subplots(figsize=(0.9*len(matrix.columns) + 1.4, 0.6*len(matrix) + 1))[1]
     sns.heatmap(matrix, cmap="viridis_r", annot=False, cbar=False, ax=ax, linewidths=1,
                 xticklabels=False, yticklabels=False)
-    upright = max(map(len, matrix.columns)) > WIDEST
+    upright = max(len(str(name)) for name in matrix.columns) > WIDEST
     ax.set_xticks(np.arange(len(matrix.columns)) + 0.5, matrix.columns, rotation=90*upright, parse_math=False)
     ax.set_yticks(np.arange(len(matrix)) + 0.5, matrix.index, parse_math=False)
     middle = matrix.to_numpy().mean()
@@ -156,4 +164,4 @@ def _alike(
     matrix:pd.DataFrame # Distances, a row a class
 )->np.ndarray: # Positions of the rows
     "An order of classes in which those of like distances stand together"
-    return leaves_list(linkage(matrix, "average")) if len(matrix) > 1 else np.arange(len(matrix))
+    return leaves_list(linkage(pdist(matrix), "average")) if len(matrix) > 1 else np.arange(len(matrix))

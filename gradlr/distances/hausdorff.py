@@ -19,8 +19,10 @@ from tqdm.auto import tqdm
 
 from ..arrays import real_tensor
 from ..errors import InputError, one_of
+from ..machine import usual_states
 
 # %% ../../nbs/41_distances.hausdorff.ipynb #76486e81
+@usual_states()
 def nearest_distances(
     a, # numpy array or torch tensor, points × dimensions
     b, # The same number of dimensions
@@ -199,6 +201,7 @@ def variants()->pd.DataFrame: # Number in the paper → point rule and combinati
     return pd.DataFrame(product(POINT_RULES, COMBINATIONS), columns=["rule", "combine"], index=numbers)
 
 # %% ../../nbs/41_distances.hausdorff.ipynb #0f59dc9e
+@usual_states()
 def hausdorff_matrix(
     sources:dict, # Name → points × dimensions, numpy array or torch tensor
     targets:dict, # The same number of dimensions

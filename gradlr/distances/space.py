@@ -16,10 +16,12 @@ from scipy.sparse.linalg import eigsh
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 from torch.nn.functional import interpolate
+from torchvision.transforms.functional import center_crop
 
 from ..arrays import real_tensor
 from ..errors import InputError, one_of
-from ..images.sets import ImageSet
+from ..images.sets import ImageSet, check_memory
+from ..machine import usual_states
 
 # %% ../../nbs/40_distances.space.ipynb #967e8376
 LINEAR_MODES = ("bilinear", "bicubic", "nearest")
@@ -33,13 +35,14 @@ def resize_matrix(
     if mode not in LINEAR_MODES:
         raise InputError(f"resizing with {mode!r} is not known to be linear: use one of {', '.join(LINEAR_MODES)}, "
                          "or compute on the resized pixels")
+    if size < 1: raise InputError(f"size must be at least 1 pixel, got {size}")
     corners = {} if mode == "nearest" else dict(align_corners=False)
     unit = torch.eye(side, dtype=torch.float64, device="cpu")[None,None]
     return interpolate(unit, size=(size, side), mode=mode, **corners)[0,0]
 
 # %% ../../nbs/40_distances.space.ipynb #3967a92e
 class ResizedSpace:
-    "Features of images whose Euclidean geometry is exactly that of the resized pixels in [0, 1], three channels"
+    "Features whose Euclidean geometry is exactly that of pixels in [0, 1], cropped to a square and resized, three channels"
     def __init__(self,
         *image_sets:ImageSet, # All sets that are to be compared: their sides and channels decide the common basis
         size:int=224, # Side to resize to; 224 is the thesis's
@@ -48,7 +51,8 @@ class ResizedSpace:
     ):
         self.size, self.dtype = size, dtype
         self.gray = all(images.images.shape[1] == 1 for images in image_sets)
-        sides = sorted({side for images in image_sets for side in images.images.shape[-2:]})
+        sides = sorted({min(images.images.shape[-2:]) for images in image_sets})
+        check_memory(1, size, sum(sides), bytes_each=8)
         matrices = [resize_matrix(side, size, mode) for side in sides]
         basis, factors = torch.linalg.qr(torch.cat(matrices, dim=1))
         self.basis = basis.to(dtype)
@@ -59,16 +63,18 @@ class ResizedSpace:
         "Shape of one image's features before they are flattened"
         return 1 if self.gray else 3, self.basis.shape[1], self.basis.shape[1]
 
+    @usual_states()
     def features(self,
         images:ImageSet, # One of the sets that the space was made for
         block:int=256 # Images at a time, which bounds the memory beside the result
     )->torch.Tensor: # Images × features
         "The features of a set of images"
-        rows, columns = (self.factors[side] for side in images.images.shape[-2:])
+        side = min(images.images.shape[-2:])
+        squares, factor = center_crop(images.images, [side, side]), self.factors[side]
         features = torch.empty(len(images), *self.shape, dtype=self.dtype, device=images.images.device)
-        for part, place in zip(images.images.split(block), features.split(block)):
+        for part, place in zip(squares.split(block), features.split(block)):
             # a gray image fills all channels
-            place.copy_(rows @ (part.to(self.dtype)/255) @ columns.T)
+            place.copy_(factor @ (part.to(self.dtype)/255) @ factor.T)
         if self.gray: features *= 3**0.5
         return features.flatten(1)
 
@@ -93,6 +99,7 @@ class PCA:
         "Explained share of the variance"
         return self.variances/self.total_variance
 
+    @usual_states()
     def transform(self,
         features:torch.Tensor # Images × features
     )->torch.Tensor: # Images × components
@@ -111,6 +118,7 @@ def _centred(
     return (features - mean).to(features.dtype)
 
 # %% ../../nbs/40_distances.space.ipynb #b7186e6b
+@usual_states()
 def fit_pca(
     features:torch.Tensor, # Images × features, of all sets that are to share the components
     n_components:int|float=148 # How many; below 1, the share of variance to explain. 148 hold about 95 % in the thesis

@@ -34,7 +34,7 @@ from gradlr.evidence.tables import (
     strategies_table,
     trials_table,
 )
-from ..files import write_whole
+from ..files import can_be_replaced, write_whole
 from ..rates.figures import plot_finder, plot_rates
 from ..rates.schedules import gradual_lrs
 from ..study.folder import StudyFolder
@@ -278,8 +278,11 @@ def write_report(
     folder:str|Path, # A study's folder
     file:str|Path|None=None # Where to write; None is `report.html` in the folder
 )->Path: # The file
-    "One HTML file of a study, readable without network"
-    facts = facts_of(folder)
+    "One HTML file of a study, readable without network; raises `InputError` where a page cannot be written"
     file = Path(file or Path(folder)/"report.html")
+    if file.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"a report is a page, and {str(file)!r} does not end in .html: name it so")
+    can_be_replaced(file)
+    facts = facts_of(folder)
     write_whole(file, page_of(facts, pictures_of(facts)).encode())
     return file

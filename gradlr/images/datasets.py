@@ -10,6 +10,7 @@ __all__ = ['PHOTOS', 'TILE', 'PARTS', 'TRIES', 'OFFICIAL_FILES', 'load_digits', 
 import os
 import sys
 import time
+from os.path import expanduser
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def data_folder(
 )->Path:
     "Where downloaded data live"
     named = folder or os.environ.get("GRADLR_DATA") or user_cache_dir("gradlr", appauthor=False)
-    return Path(named).expanduser()
+    return Path(expanduser(named))
 
 # %% ../../nbs/14_images.datasets.ipynb #be7b49fb
 PARTS = {"all": (True, False), "train": (True,), "test": (False,)} # What torchvision's `train` has to be

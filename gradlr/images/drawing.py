@@ -21,7 +21,8 @@ from ..files import file_hash
 from .datasets import open_images, own_folder
 from .folders import FORMATS, FolderImages, class_folders, evenly_spaced, have_one_size, load_folder
 from .samples import SAMPLES, Sample
-from .sets import ImageSet, image_digest
+from .sets import ImageSet, class_names, image_digest
+from ..machine import usual_states
 
 # %% ../../nbs/15_images.drawing.ipynb #bb7f1d28
 def _first_distinct(
@@ -42,6 +43,7 @@ def _first_distinct(
     return kept
 
 # %% ../../nbs/15_images.drawing.ipynb #b5725842
+@usual_states()
 def draw_sample(
     images:ImageSet|FolderImages, # The pool to draw from
     classes:tuple[str,...]=(), # Class names, in the order of the new labels; none given is all
@@ -52,13 +54,13 @@ def draw_sample(
     repeat:int=0 # Another one is another draw
 )->tuple[ImageSet,...]: # Training, validation and, where one is asked for, test part
     "Draw so many images of each class; raises `InputError` where a class has too few or is unknown"
-    classes, counts = tuple(classes) or images.classes, [train, valid, *([test] if test else [])]
+    classes, counts = class_names(classes) or images.classes, [train, valid, *([test] if test else [])]
     if len(classes) < 2: raise InputError(f"a sample needs at least two classes, got {classes}")
-    if len(set(classes)) < len(classes): raise InputError(f"a class is named twice in {classes}")
     if train < 1 or valid < 1 or test < 0:
         raise InputError("train and valid must be at least 1 image a class, and test at least 0, "
                          f"got {train}, {valid} and {test}")
-    if seed < 0: raise InputError(f"the seed of a sample must be at least 0, got {seed}")
+    if seed < 0 or repeat < 0:
+        raise InputError(f"seed and repeat of a sample must be at least 0, got {seed} and {repeat}")
     # the first repeat draws what version 0.1 drew
     generator, seen, drawn = np.random.default_rng([seed, repeat] if repeat else seed), set(), []
     wrong = []
@@ -89,6 +91,7 @@ def _part(
     return ImageSet(torch.cat(drawn), labels, classes, images.provenance)
 
 # %% ../../nbs/15_images.drawing.ipynb #01c6d1a5
+@usual_states()
 def sample_parts(
     sample:Sample, # What to draw
     size:int|None=None, # Image folders only: side in pixels to scale and crop to; None where all have one size
@@ -109,6 +112,7 @@ def load_sample(
     return sample_parts(sample, size, folder)[:2]
 
 # %% ../../nbs/15_images.drawing.ipynb #53887609
+@usual_states()
 def training_images(
     name:str, # A name in `samples`, or the path of a folder of class folders, or of an archive of one
     size:int=224, # Side in pixels that a folder's images get if they have several, or one over four times this one

@@ -36,7 +36,8 @@ def own_place(
     data:str # A folder of class folders, an archive of one, or a name
 )->Path|None: # None for what can only be a name
     "Where a user's own images lie; raises `InputError` for a path that leads nowhere"
-    own = Path(data).expanduser()
+    if not data: raise InputError("a name is empty: name a sample, a folder of class folders, or an archive of one")
+    own = Path(os.path.expanduser(data))
     if own.is_dir() or own.is_file() and is_archive(own): return own
     if own.is_file():
         raise InputError(f"{data!r} is a file: name a folder of class folders, "
@@ -81,9 +82,11 @@ def class_folders(
     classes:tuple[str,...]|None=None # The classes wanted; None is all
 )->dict[str,list[Path]]: # Files of each class, sorted by name
     "The files of each class; raises `InputError` where the folder cannot be a set of images"
-    found = class_places(folder)
+    from gradlr.images.sets import class_names
+    places = class_places(folder)
+    found = dict(zip(class_names(places), places.values(), strict=True))
     _tell_of_loose(folder)
-    return {name: _files_of_class(found[one_of(name, found, "class")]) for name in classes or found}
+    return {name: _files_of_class(found[one_of(name, found, "class")]) for name in class_names(classes or ()) or found}
 
 # %% ../../nbs/13_images.folders.ipynb #13c00001
 def _files_of_class(
@@ -200,8 +203,8 @@ class FolderImages:
         import torch
         if size is not None and size < 1: raise InputError(f"size must be at least 1 pixel, got {size}")
         self.files = [file for of_class in files.values() for file in of_class]
-        counts = torch.tensor([len(of_class) for of_class in files.values()])
-        self.labels = torch.repeat_interleave(torch.arange(len(files)), counts)
+        counts = torch.tensor([len(of_class) for of_class in files.values()], device="cpu")
+        self.labels = torch.repeat_interleave(torch.arange(len(files), device="cpu"), counts)
         self.classes, self.size, self.provenance = tuple(files), size, provenance
         # File and label of each picture that was read, and the first one's shape
         self.pictures, self.shape = {}, None

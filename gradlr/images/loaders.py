@@ -94,7 +94,7 @@ def _labelled(
 class TensorDL(TfmdDL):
     "A fastai loader whose batches are cut from one tensor by index"
     def create_batches(self, samps):
-        for index in self.chunkify(samps): yield self.dataset[torch.as_tensor(index)]
+        for index in self.chunkify(samps): yield self.dataset[torch.as_tensor(index, device="cpu")]
     def new(self, dataset=None, cls=None, **kwargs):
         new = super().new(dataset, cls, **kwargs)
         new.size, new.augment, new.inputs = self.size, self.augment, self.inputs
@@ -276,7 +276,7 @@ def _transforms(
 )->list[Transform]:
     "What happens to a batch of bytes, on its device"
     # `Normalize.from_stats` knows two places only: the processor and fastai's default device
-    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (inputs.mean, inputs.std))
+    mean, std = (torch.tensor(values, dtype=torch.float32, device=device).view(1, 3, 1, 1) for values in (inputs.mean, inputs.std))
     return [IntToFloatTensor(), Resize(size, inputs.interpolation), *augment, Normalize(mean, std)]
 
 # %% ../../nbs/16_images.loaders.ipynb #16c00004

@@ -13,6 +13,7 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from os.path import expanduser
 from pathlib import Path, PosixPath, PurePosixPath
 from zipfile import ZipFile, is_zipfile
 
@@ -58,14 +59,19 @@ class Checkpoint:
     card:dict # What is known of them; empty where there is no card
 
 # %% ../../nbs/23_networks.checkpoints.ipynb #af000001
+_POINTER = b"version https://git-lfs.github.com" # Begins what Git LFS leaves in the place of a large file
+
 def read_checkpoint(
     file:str|Path, # A `.safetensors` file, or a torch checkpoint
     sha256:str|None=None # What the file's hash has to be; None checks nothing
 )->Checkpoint:
     "The tensors of a file; raises `InputError` where it is missing, damaged, of another kind, or no number"
-    file = Path(file).expanduser()
+    file = Path(expanduser(file))
     if not file.is_file(): raise InputError(f"no weights at {str(file)!r}")
     if not file.stat().st_size: raise InputError(f"{str(file)!r} is empty")
+    with file.open("rb") as opened:
+        if opened.read(len(_POINTER)) == _POINTER:
+            raise InputError(f"{str(file)!r} is a pointer to weights that were not fetched: git lfs pull")
     if sha256 and file_hash(file) != sha256:
         raise InputError(f"{str(file)!r} is damaged: its sha256 is not the recorded {sha256[:16]}…; "
                          "train the source again")
@@ -101,9 +107,10 @@ def _unpickled(
     except Exception as e:
         if not _is_pickle(file): raise InputError(f"{str(file)!r} is not a torch checkpoint, or it is cut") from e
         raise InputError(
-            f"{str(file)!r} holds more than weights, and that could run code, so it is not opened. If you trust it, "
-            "save its weights alone: torch.save(load_learner('export.pkl').model.state_dict(), 'weights.pth') "
-            "for what fastai exported") from e
+            f"{str(file)!r} holds more than weights, and that could run code, so it is not opened. Of somebody else's "
+            "file, ask for its weights alone, as safetensors. Only where you trust whoever made it, since this runs "
+            "what is in it: torch.save(load_learner('export.pkl').model.state_dict(), 'weights.pth') for what "
+            "fastai exported") from e
 
 def _is_pickle(
     file:Path # Any

@@ -8,6 +8,7 @@ __all__ = ['inputs_of_config', 'card_of', 'inputs_of', 'check_size', 'check_room
 # %% ../../nbs/22_networks.inputs.ipynb #ae000004
 from importlib import import_module
 
+import numpy as np
 import torch
 
 from ..errors import InputError
@@ -29,6 +30,8 @@ def inputs_of_config(
         raise InputError(f"mean, std or input_size of a card cannot be read: {e}") from e
     # one channel is shown as three equal ones
     if len(mean) == len(std) == 1: mean, std = 3*mean, 3*std
+    if not np.isfinite(mean + std).all() or min(std) <= 0:
+        raise InputError(f"a card tells a mean of {mean} and an std of {std}: finite numbers are needed, and std above 0")
     if len(mean) != 3 or len(std) != 3:
         raise InputError(f"a card tells a mean of {len(mean)} channels: 1 or 3 can be shown")
     return Inputs(mean, std, interpolation, size)

@@ -18,18 +18,18 @@ from fastai.callback.schedule import minimum, slide, steep, valley
 from fastai.learner import Learner
 
 from ..errors import InputError
-from ..machine import random_states
+from ..machine import random_states, usual_states
 
 # %% ../../nbs/35_rates.finder.ipynb #7866ee72
 @contextmanager
 def undisturbed(
     learn:Learner # Whose training loader's random state is restored along with the global ones
 )->Iterator[None]:
-    "Whatever happens inside leaves every random state as it was"
+    "Whatever happens inside sees torch as it starts, and leaves every random state as it was"
     # an epoch gives a fastai loader a new random state, drawn from the one before it
     loader = learn.dls.train
     rng, state = loader.rng, loader.rng.getstate()
-    with random_states():
+    with random_states(), usual_states():
         try: yield
         finally:
             rng.setstate(state)
@@ -38,6 +38,7 @@ def undisturbed(
 # %% ../../nbs/35_rates.finder.ipynb #9f8d5afa
 SUGGESTIONS = dict(valley=valley, steep=steep, slide=slide, minimum=minimum)
 
+@usual_states()
 def read_suggestions(
     curve:pd.DataFrame, # From `find_lrs`: columns lr and loss
     steps:int=100 # Batches that were trained
@@ -53,7 +54,10 @@ def read_suggestions(
 def check_batches(
     learn:Learner # About to train
 )->None:
-    "Raise `InputError` for a learner whose training loader has no batch"
+    "Raise `InputError` for a learner whose training loader has no batch, or whose network has no weights that can train"
+    if not list(learn.model.parameters()): raise InputError("the network has no weights: nothing would train")
+    if any(p.is_inference() for p in learn.model.parameters()):
+        raise InputError("the network was made in torch.inference_mode, so its weights can never train: make it outside")
     loader = learn.dls.train
     if len(loader): return
     raise InputError(f"{len(loader.dataset)} training images are less than one batch of {loader.bs}, so that nothing "
@@ -84,6 +88,8 @@ def find_lrs(
 )->tuple[pd.DataFrame,dict[str,float]]: # Head rate `lr` and `loss` a step; suggested head rates by name
     "fastai's learning-rate finder over discriminative rates"
     if steps < 25: raise InputError(f"the finder needs at least 25 steps, got {steps}")
+    if not 0 < start_lr < end_lr < np.inf:
+        raise InputError(f"rates must rise from above 0, got start_lr {start_lr} and end_lr {end_lr}")
     check_batches(learn)
     shares = 1. if shares is None else np.asarray(shares, dtype=float)
     with undisturbed(learn), _aside(learn), learn.no_bar():

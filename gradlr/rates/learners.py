@@ -35,7 +35,7 @@ from ..errors import InputError, one_of
 from ..files import write_whole
 from ..images.loaders import Inputs, TensorDL, dataloaders, with_inputs
 from ..images.sets import ImageSet
-from ..machine import device_name, random_states
+from ..machine import device_name, random_states, usual_states
 from ..networks.architectures import architecture, network_of
 from ..networks.checkpoints import load_body
 from ..networks.inputs import inputs_of
@@ -86,6 +86,7 @@ class EvaluateAverages(Callback):
 # %% ../../nbs/36_rates.learners.ipynb #13dcc0b8
 _MODELS = WeakSet() # Of all learners: these refer to themselves, so that dropped ones stay until Python looks for such
 
+@usual_states()
 def _learner(
     dls:DataLoaders, # From `dataloaders`
     network:str, # A name in `NETWORKS`, or `timm/NAME`
@@ -227,7 +228,7 @@ def fit_gradual(self:Learner,
 )->None:
     "Fine-tune all layers, the earlier the slower"
     lrs = gradual_lrs(head_lr, weight, set_grain(self, grain))
-    with batch_norm_as(self, batch_norm): fit_schedule(self, epochs, lrs, schedule, cbs)
+    with usual_states(), batch_norm_as(self, batch_norm): fit_schedule(self, epochs, lrs, schedule, cbs)
 
 # %% ../../nbs/36_rates.learners.ipynb #170bf388
 @torch.no_grad()
@@ -310,11 +311,10 @@ def fastest_precision(
     try: known = json.loads(file.read_text())
     except (OSError, ValueError): known = {}
     if setting in known: return known[setting]
-    threads = torch.get_num_threads()
-    try:
+    # what follows is the same whether it was measured or known
+    with usual_states(), random_states():
         torch.set_num_threads(1)
-        with random_states(): seconds = _seconds_by_precision(network, size, batch_size) # as if it had been known
-    finally: torch.set_num_threads(threads)
+        seconds = _seconds_by_precision(network, size, batch_size)
     known[setting] = min(seconds, key=seconds.get)
     with suppress(OSError): write_whole(file, json.dumps(known, indent=1).encode())
     return known[setting]

@@ -22,7 +22,7 @@ def gradual_lrs(
     n_groups:int # Number of layer groups
 )->np.ndarray: # One rate a group, input first
     "Learning rates that grow geometrically from the input to the head (Howard & Ruder 2018, section 3.2)"
-    if not head_lr > 0: raise InputError(f"head_lr must be above 0, got {head_lr}")
+    if not 0 < head_lr < np.inf: raise InputError(f"head_lr must be above 0 and finite, got {head_lr}")
     if not 0 < weight <= 1: raise InputError(f"weight must be in (0, 1], got {weight}")
     if n_groups < 1: raise InputError(f"n_groups must be at least 1, got {n_groups}")
     if n_groups == 1 and weight < 1:

@@ -24,6 +24,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import InputError, one_of
+from ..machine import usual_states
 from .finder import undisturbed
 from ..networks.layers import layer_groups
 from .groups import Witness
@@ -259,7 +260,7 @@ def fit_strategy(self:Learner,
     if chosen.uses_depth and not start_epoch: keep_first(self, depth, grain)
     lrs = gradual_lrs(head_lr, weight if chosen.uses_weight else 1., n)
     cbs = [*own, *listify(cbs)]
-    with batch_norm_as(self, batch_norm):
+    with usual_states(), batch_norm_as(self, batch_norm):
         # as many epochs as asked for: one is frozen
         if chosen.owns_schedule: self.fine_tune(epochs - 1, head_lr, cbs=[Witness(), *cbs])
         else: fit_schedule(self, epochs, lrs, schedule, cbs, start_epoch)

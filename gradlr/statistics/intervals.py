@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.special import ndtri, stdtrit
 
 from ..arrays import real_array
+from ..errors import InputError
 
 # %% ../../nbs/50_statistics.intervals.ipynb #2ccbfae7
 def interval(
@@ -57,7 +58,13 @@ def said_change(
 def held_out(
     cells:pd.DataFrame # A row a seed, a column a choice, holding losses
 )->pd.Series: # A loss a seed
-    "The loss of the choice that is best on the other seeds; with one seed, of the best choice"
+    "The loss of the choice best on the other seeds, with one seed of the best; raises `InputError` for missing losses"
+    if not cells.index.is_unique: raise InputError(f"seed {cells.index[cells.index.duplicated()][0]} has two rows")
+    missing = cells.isna().to_numpy()
+    if missing.any():
+        seed, choice = (names[at] for names, at in zip((cells.index, cells.columns), np.argwhere(missing)[0]))
+        raise InputError(f"{missing.sum()} losses are missing, the first that of seed {seed} and choice {choice!r}: "
+                         "leave out such choices, as `cells.dropna(axis=1)` does, or such seeds")
     if len(cells) == 1: return cells.min(axis=1)
     losses = {}
     for seed in cells.index:
@@ -70,7 +77,9 @@ def wilson(
     share:float, # Observed share
     n:int # Independent observations behind it
 )->tuple[float,float]: # Lower and upper end
-    "The 95 % score interval of a share (Wilson 1927)"
+    "The 95 % score interval of a share (Wilson 1927); raises `InputError` for what is no share"
+    if not 0 <= share <= 1 or not n >= 1:
+        raise InputError(f"a share from 0 to 1 of at least one observation is needed, got {share} of {n}")
     z2 = ndtri(0.975)**2
     middle = share + z2/(2*n)
     half = np.sqrt(z2*(share*(1 - share)/n + z2/(4*n*n)))
@@ -82,7 +91,8 @@ def verdict(
     high:float, # Upper end
     claim_above:float=0. # The claim is that the value is above this
 )->str:
-    "Yes, no, or cannot tell"
+    "Yes, no, or cannot tell; raises `InputError` for ends in the wrong order"
+    if low > high: raise InputError(f"an interval goes from its lower to its upper end, got {low} to {high}")
     if np.isnan(low) or np.isnan(high): return "cannot tell"
     if low > claim_above: return "yes"
     return "no" if high < claim_above else "cannot tell"

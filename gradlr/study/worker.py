@@ -32,7 +32,7 @@ from fastcore.basics import noop
 from ..errors import InputError
 from ..images.loaders import dataloaders, evaluation_loader
 from ..images.sets import ImageSet, read_images, save_images
-from ..machine import chosen_device, random_states, surroundings
+from ..machine import chosen_device, random_states, surroundings, usual_states
 from ..networks.checkpoints import weights_bytes
 from ..rates.finder import find_lrs
 from ..networks.inputs import card_of
@@ -194,6 +194,7 @@ def _about(
     return dict(classes=list(parts[0].classes), provenance=parts[0].provenance) | counts
 
 # %% ../../nbs/68_study.worker.ipynb #da15
+@usual_states()
 def train(
     run:Run, # What to train
     folder:Path, # The study's folder, with its samples drawn
@@ -233,6 +234,7 @@ def _fitted(
 # %% ../../nbs/68_study.worker.ipynb #c3f0a006
 _FEW = 4 # Images of each part
 
+@usual_states()
 def few_of(
     parts:tuple[ImageSet,...] # Of a sample
 )->tuple[ImageSet,...]: # The same with less in them

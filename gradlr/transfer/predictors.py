@@ -19,6 +19,7 @@ from ..distances.hausdorff import hausdorff_matrix
 from ..distances.space import ResizedSpace
 from ..images.loaders import Inputs, evaluation_loader
 from ..images.sets import ImageSet
+from ..machine import usual_states
 from .scores import (class_variance, frechet_distance, gbc, h_score, joint_variance,
                                     leep, logme, nce, transrate)
 
@@ -161,6 +162,7 @@ def see(
     return replace(seen, source_features=inside, source_labels=own.labels.numpy(), images=target, source_images=own)
 
 # %% ../../nbs/81_transfer.predictors.ipynb #945c5b6f
+@usual_states()
 @torch.no_grad()
 def _forward(
     source:Learner, # In evaluation mode afterwards

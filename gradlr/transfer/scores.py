@@ -47,6 +47,9 @@ def _finite(
     features = real_array(features, "features").astype(float)
     if features.ndim != 2: raise InputError(f"a matrix with one row a label is needed, got shape {features.shape}")
     if not np.isfinite(features).all(): raise InputError("features hold values that are not finite")
+    reach = np.abs(features).max(initial=0)
+    if reach and not 1e-100 < reach < 1e100:
+        raise InputError(f"features reach {reach:.1g}, whose square is no number any more: scale them")
     return features
 
 # %% ../../nbs/80_transfer.scores.ipynb #1425a674
@@ -157,6 +160,8 @@ def gbc(
 )->float: # Between −C(C−1) and 0
     "Gaussian Bhattacharyya coefficient (Pándy et al., CVPR 2022, arXiv:2111.12780)"
     features, labels = _checked(features, labels)
+    if components is not None and (components < 1 or components % 1):
+        raise InputError(f"components must be a number of components of at least 1, or None, got {components}")
     if components and components < min(features.shape):
         features = PCA(components, svd_solver="full").fit_transform(features)
     groups = [features[labels == c] for c in range(labels.max() + 1)]
@@ -178,6 +183,7 @@ def transrate(
     epsilon:float=1e-4 # Squared precision of the code, the paper's
 )->float: # At least 0; depends on the features' scale
     "TransRate (Huang et al., ICML 2022, arXiv:2106.09362)"
+    if not 0 < epsilon < np.inf: raise InputError(f"epsilon must be above 0 and finite, got {epsilon}")
     features, labels = _checked(features, labels)
     features = features - features.mean(0)
     groups = [features[labels == c] for c in range(labels.max() + 1)]
