@@ -22,6 +22,8 @@ def real_array(
         raise InputError(f"{what}: {np.ma.count_masked(values)} values are masked; fill them or leave them out")
     try:
         values = np.asarray(values)
+        if values.dtype == object and any(isinstance(value, str | bytes) for value in values.flat):
+            raise InputError(f"{what}: real numbers are needed, got text")
         if values.dtype == object: values = values.astype(float)
     except (ValueError, TypeError) as e: raise InputError(f"{what}: real numbers are needed ({e})") from e
     if values.dtype.kind not in "biuf": raise InputError(f"{what}: real numbers are needed, got {values.dtype}")

@@ -235,6 +235,8 @@ def run_command(
     "Do what was typed, and tell mistakes"
     # No colours, which Python's newer parsers of arguments would write
     os.environ.setdefault("NO_COLOR", "1")
+    # pictures are written, and no window is opened
+    os.environ["MPLBACKEND"] = "agg"
     given = vars(make_parser().parse_args(arguments))
     # Of torch to fastai's authors, not to users; the same for worker processes
     warnings.simplefilter("ignore", FutureWarning)

@@ -23,7 +23,7 @@ def check_picture(
 )->None:
     "Raise `InputError`, before any work, where a picture cannot be written there"
     from matplotlib.backend_bases import FigureCanvasBase
-    kinds, ending = FigureCanvasBase.get_supported_filetypes(), os.path.splitext(file)[1].lstrip(".")
+    kinds, ending = FigureCanvasBase.get_supported_filetypes(), os.path.splitext(file)[1].lstrip(".").lower()
     one_of(ending, kinds, f"kind of picture for {file!r}, by its ending")
     if not os.access(os.path.dirname(file) or ".", os.W_OK):
         raise InputError(f"cannot write {file!r}: its folder does not exist, or may not be written to")

@@ -25,7 +25,7 @@ def positive(
     text:str # As typed
 )->int: # The number
     "A whole number of at least 1; raises `ValueError` for anything else"
-    if not text.isdigit() or int(text) < 1: raise ValueError(f"must be a whole number of at least 1, got {text!r}")
+    if not text.isdecimal() or int(text) < 1: raise ValueError(f"must be a whole number of at least 1, got {text!r}")
     return int(text)
 
 # %% ../../nbs/90_command.types.ipynb #8715e5cf

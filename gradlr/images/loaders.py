@@ -259,6 +259,8 @@ def dataloaders(
 )->TensorDataLoaders:
     "fastai loaders that resize and normalise by batch on the device; raises `InputError` for less than one batch, or too much memory"
     augment = [mk_transform(step) for step in (augmentation(augment) if isinstance(augment, str) else augment)]
+    if min(size, batch_size) < 1:
+        raise InputError(f"size and batch_size must be at least 1, got {size} and {batch_size}")
     if len(train) < batch_size:
         raise InputError(f"{len(train)} training images are less than one batch of {batch_size}: lower batch_size")
     device = torch.device(device or chosen_device())

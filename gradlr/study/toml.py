@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from importlib.util import find_spec
+from os.path import expanduser
 from pathlib import Path
 
 from fastcore.docments import docments
@@ -143,7 +144,7 @@ def read_study(
 )->Study:
     "A study from its TOML file; raises `InputError` that names fields and lines"
     # editors of Windows write a mark of the byte order before the text
-    try: text = Path(file).expanduser().read_text(encoding="utf-8-sig")
+    try: text = Path(expanduser(file)).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as e: raise InputError(f"{str(file)!r} is not UTF-8: save it in that encoding") from e
     except OSError as e: raise InputError(f"cannot read {str(file)!r}: {e}") from e
     # a depth or a number that no study has is an error of its own
@@ -156,7 +157,7 @@ def read_study(
             if word in question: question[name] = question.pop(word)
     for sample in _tables(values.get("samples")):
         # a path is told from the file that names it
-        if isinstance(sample.get("data"), str): sample["data"] = located(sample["data"], Path(file).expanduser().parent)
+        if isinstance(sample.get("data"), str): sample["data"] = located(sample["data"], Path(expanduser(file)).parent)
     # what TOML has and JSON has not, such as a date, becomes a text, which no field takes
     try: study = TypeAdapter(Study).validate_json(json.dumps(values, default=str))
     except ValidationError as e:
@@ -176,7 +177,7 @@ def named_study(
     name:str # A preset's name, or the path of a TOML file
 )->Study:
     "A preset, or a study from its file"
-    path = Path(name).expanduser()
+    path = Path(expanduser(name))
     if path.suffix == ".toml": return read_study(path)
     if (path/"study.toml").is_file(): raise InputError(f"{name!r} is a study's folder: name its file, {path/'study.toml'}")
     if path.is_dir():
@@ -194,7 +195,7 @@ def study_for(
     from gradlr.images.datasets import own_folder
     from gradlr.images.drawing import fitting_sample
     from gradlr.networks.sources import check_network, find_source
-    data = os.path.abspath(Path(folder).expanduser())
+    data = os.path.abspath(Path(expanduser(folder)))
     sample = replace(fitting_sample(own_folder(data)), data=data)
     sources = sources or ["lite0" if find_spec("timm") and find_spec(LITE["lite0"]) else "imagenet"]
     found = [find_source(source) for source in sources]
