@@ -17,7 +17,7 @@ help:
 	@echo "make notebooks  every notebook from top to bottom, training cells included, at demo scale"
 	@echo "make lab     JupyterLab, with hooks that keep notebooks clean"
 	@echo "make bench   speed beside named peers, kept in data/results/speed; half an hour on a quiet machine"
-	@echo "make soak    studies that are killed, whose disks are full and whose bits are flipped: what it costs; half an hour"
+	@echo "make soak    studies that are killed, that stand still, whose disks are full, and damaged files of every kind; forty minutes"
 	@echo "make clean   remove environments, builds and the demo's output"
 
 $(READY): settings.ini setup.py pyproject.toml

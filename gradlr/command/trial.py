@@ -40,9 +40,14 @@ def try_folder(
 )->int: # Exit code
     "Find the source and the rates for your images, and keep a network that names new ones"
     use(device)
-    from gradlr.trial.start import try_images
-    with redirect_stdout(sys.stderr), as_typed(minutes="--minutes"):
-        answer = try_images(folder, minutes, source, size, out, more)
+    from gradlr.trial.start import again_of, try_images
+    try:
+        with redirect_stdout(sys.stderr), as_typed(minutes="--minutes"):
+            answer = try_images(folder, minutes, source, size, out, more)
+    except KeyboardInterrupt:
+        again = again_of(folder, out, minutes, source, size)
+        print(f"\nstopped; what is trained is kept. To go on:\n  {again}", file=sys.stderr)
+        raise
     print(json_of(answer.as_dict()) if json else f"\n{answer}")
     return 0
 

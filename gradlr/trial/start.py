@@ -270,6 +270,7 @@ def try_images(
     if not minutes > 0: raise InputError(f"minutes must be above 0, got {minutes:g}")
     home = own_folder(str(folder))
     if home is None: raise InputError(f"no folder {str(folder)!r}")
+    again = again_of(folder, out, minutes, sources, size)
     out = Path(out or Path("out")/home.resolve().name)
     before = read_trial(out)
     named = {name: find_source(name) for name in sources or ([*before.sizes] if before else sources_at_hand())}
@@ -281,7 +282,7 @@ def try_images(
         keep_trial(trial, out)
         material = Material(trial, looked, at_their_size, out)
         done = train_on(material, begin, say)
-        return ended(material, done, ranked, again_of(folder, out, minutes, sources, size), begin)
+        return ended(material, done, ranked, again, begin)
 
 # %% ../../nbs/89_trial.start.ipynb #89a0001e
 def _went_on(
@@ -304,13 +305,14 @@ def _went_on(
 # %% ../../nbs/89_trial.start.ipynb #89a0001f
 def again_of(
     folder:str|Path, # As typed
-    out:Path, # Of the trial
+    out:str|Path|None, # As typed
     minutes:float, # As typed
     sources:Sequence[str]|None, # As typed
     size:int|None # As typed
 )->str: # For a shell
     "The line that goes on with a trial"
-    words = ["gradlr", "try", str(folder), "--out", str(out), "--minutes", f"{minutes:g}"]
+    words = ["gradlr", "try", str(folder), "--minutes", f"{minutes:g}"]
+    if out: words += ["--out", str(out)]
     if sources: words += ["--source", *sources]
     if size: words += ["--size", str(size)]
     return shlex.join(words)
