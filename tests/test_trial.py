@@ -99,12 +99,12 @@ def test_ctrl_c_keeps_what_is_trained(tmp_path):
     (["try", "GOOD", "--source", "GOOD/dark/0.png"], ["0.png"]),
     (["try", "GOOD", "--out", "GOOD"], ["other things than a trial"]),
     (["try", "GOOD/dark/0.png"], ["is a file"]),
-    (["try"], ["folder"]),
+    (["try"], ["FOLDER"]),
     (["predict", "nowhere", "GOOD/dark/0.png"], ["nowhere"]),
     (["predict", "EMPTY", "GOOD/dark/0.png"], ["network.safetensors"]),
     (["predict", "TRIAL", "no.png"], ["no image or folder 'no.png'"]),
     (["predict", "TRIAL", "README"], ["not an image"]),
-    (["predict", "TRIAL"], ["files"]),
+    (["predict", "TRIAL"], ["FILE"]),
 ])
 def test_mistakes_are_one_line(trial, tmp_path, typed, words):
     images(tmp_path/"one"/"nested", dark=6, light=6)

@@ -28,7 +28,7 @@ from ..machine import device_name
 from ..rates.figures import plot_network
 from ..statistics.intervals import wilson
 from .model import NETWORK_FILE
-from .plan import WAYS, Candidate, Attempt, lead, standings
+from .plan import WAYS, Attempt, Candidate, best_of_each, lead, standings
 
 # %% ../../nbs/88_trial.answer.ipynb #88a00006
 @dataclass(frozen=True, eq=False)
@@ -84,16 +84,14 @@ class Answer:
     @property
     def confidence(self)->str:
         "Is the runner-up behind by more than noise?"
-        table = standings(self.trained)
-        own = self.candidate.source, self.candidate.way
-        others = [other for other in table.index if (other.source, other.way) != own]
-        if not others: return "Nothing else was tried: it has no rival yet."
+        if len(best_of_each(self.trained)) < 2: return "Nothing else was tried: it has no rival yet."
         found = lead(self.trained)
-        told = (f"On images that chose it is {100*found.ahead:.1f} points ahead of {others[0]}; "
+        told = (f"On images that chose it is {100*found.ahead:.1f} points ahead of {found.rival}; "
                 f"differences under {100*found.noise:.0f} points are noise here.")
-        if not found.folds: return told
+        if found.is_settled: return told
+        if not found.seconds: return f"{told} Every image has chosen: only more images would tell them apart."
         minutes = max(1, round(found.seconds/60))
-        return f"{told} `{self.again} --more` would take about {minutes} minutes to tell them apart."
+        return f"{told} `{self.again} --more` would take about {minutes} minutes to look further."
 
     @property
     def evidence(self)->str:
