@@ -102,7 +102,7 @@ def test_ctrl_c_keeps_what_is_trained(tmp_path):
     (["try"], ["FOLDER"]),
     (["predict", "nowhere", "GOOD/dark/0.png"], ["nowhere"]),
     (["predict", "EMPTY", "GOOD/dark/0.png"], ["network.safetensors"]),
-    (["predict", "TRIAL", "no.png"], ["no image or folder 'no.png'"]),
+    (["predict", "TRIAL", "no.png"], ["there is no 'no.png'"]),
     (["predict", "TRIAL", "README"], ["not an image"]),
     (["predict", "TRIAL"], ["FILE"]),
 ])

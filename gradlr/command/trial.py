@@ -6,12 +6,14 @@
 __all__ = ['Minutes', 'minutes_of', 'try_folder', 'predict']
 
 # %% ../../nbs/93_command.trial.ipynb #93a00003
+import os
 import sys
 from contextlib import redirect_stdout
 from typing import Annotated
 
-from .types import Device, File, Pixels, Target, Typed, Weights, as_typed, json_of, use
+from .types import Device, File, Pixels, Target, Typed, Weights, as_typed, check_source, json_of, use
 from ..errors import InputError
+from ..images.folders import own_place
 
 # %% ../../nbs/93_command.trial.ipynb #93a00005
 def minutes_of(
@@ -39,6 +41,9 @@ def try_folder(
     json:bool=False # As JSON, for scripts
 )->int: # Exit code
     "Find the source and the rates for your images, and keep a network that names new ones"
+    # what can be known in a moment is asked before torch is imported
+    if own_place(folder) is None: raise InputError(f"no folder {folder!r}")
+    for name in source or (): check_source(name)
     use(device)
     from gradlr.trial.start import again_of, try_images
     try:
@@ -60,6 +65,8 @@ def predict(
     json:bool=False # As JSON, for scripts
 )->int: # Exit code
     "Name images by the network that a trial kept"
+    for name in (model, *files):
+        if not os.path.exists(name): raise InputError(f"there is no {name!r}")
     use(device)
     from gradlr.trial.model import predict_files
     with redirect_stdout(sys.stderr): named = predict_files(model, files)

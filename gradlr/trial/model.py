@@ -7,6 +7,7 @@ __all__ = ['NETWORK_FILE', 'SAME', 'Kept', 'keep_network', 'read_network', 'pred
            'stage_names', 'train_script', 'keep_all']
 
 # %% ../../nbs/87_trial.model.ipynb #87a00004
+import os
 import warnings
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -213,7 +214,8 @@ def train_script(
     length:Length, # Of its training
     kept:Kept, # The network
     stages:list[list[str]], # From `stage_names`
-    folder:str|Path # That the images are in
+    folder:str|Path, # That the images are in
+    out:str|Path # That the script will be in
 )->str: # Python
     "A training as plain fastai"
     way, made = WAYS[candidate.way], architecture(kept.network)
@@ -222,8 +224,17 @@ def train_script(
         about=repr(f"Trains what a trial of gradlr chose, with fastai alone: {candidate}, {kept.size} px"),
         candidate=candidate, way=way, length=length, kept=kept, stages=stages, lrs=lrs,
         is_gradual=way.strategy == "gradual", is_still=way.batch_norm == "still",
-        mean=list(kept.inputs.mean), std=list(kept.inputs.std), folder=repr(str(Path(folder).resolve())),
+        mean=list(kept.inputs.mean), std=list(kept.inputs.std), folder=repr(_seen_from(out, folder)),
         arch=repr(made) if isinstance(made, str) else made.__name__)
+
+# %% ../../nbs/87_trial.model.ipynb #87a00020
+def _seen_from(
+    out:str|Path, # A folder
+    folder:str|Path # Another one
+)->str: # The other one's path from the first
+    "Both may be moved together; on Windows another drive has no such path"
+    try: return Path(os.path.relpath(folder, out)).as_posix()
+    except ValueError: return str(Path(folder).resolve())
 
 # %% ../../nbs/87_trial.model.ipynb #87a0001a
 def keep_all(
@@ -243,7 +254,7 @@ def keep_all(
     kept = read_network(out)
     write_whole(out/"start.safetensors", save(start))
     write_whole(out/"images.csv", files.to_csv(index=False).encode())
-    script = train_script(candidate, length, kept, stage_names(learn.model, learn.splitter), folder)
+    script = train_script(candidate, length, kept, stage_names(learn.model, learn.splitter), folder, out)
     write_whole(out/"train.py", script.encode())
     written = [NETWORK_FILE, "start.safetensors", "images.csv", "train.py"]
     if export_plain(files, folder, learn, kept, out/"export.pkl"): written.append("export.pkl")
