@@ -141,7 +141,7 @@ def plot_confusion(
 )->plt.Figure:
     "What is taken for what: a row a class, a column what it was taken for"
     names, side = [drawn(name) for name in judged.images.classes], min(2 + 0.5*len(judged.images.classes), 9)
-    fig, ax = plt.subplots(figsize=(side, side), layout="constrained")
+    fig, ax = plt.subplots(figsize=(side, side))
     is_small = len(names) <= NAMED
     ConfusionMatrixDisplay.from_predictions(
         judged.images.labels.numpy(), judged.said, labels=range(len(names)), include_values=is_small, ax=ax,
@@ -159,7 +159,7 @@ def plot_trainings(
     table = standings(trained).reset_index()
     table["line"] = [f"{candidate.way} from {candidate.source}" for candidate in table["candidate"]]
     table["head_lr"] = [candidate.head_lr for candidate in table["candidate"]]
-    fig, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
+    fig, ax = plt.subplots(figsize=(6, 3.2))
     for line, rows in table.sort_values("head_lr").groupby("line", sort=False):
         ends = [wilson(share, images) for share, images in zip(rows["accuracy"], rows["images"])]
         noise = [50*(high - low) for low, high in ends]
