@@ -13,7 +13,6 @@ from typing import Annotated
 
 from .types import Device, File, Pixels, Target, Typed, Weights, as_typed, check_source, json_of, use
 from ..errors import InputError
-from ..images.folders import own_place
 
 # %% ../../nbs/93_command.trial.ipynb #93a00005
 def minutes_of(
@@ -42,6 +41,7 @@ def try_folder(
 )->int: # Exit code
     "Find the source and the rates for your images, and keep a network that names new ones"
     # what can be known in a moment is asked before torch is imported
+    from gradlr.images.folders import own_place
     if own_place(folder) is None: raise InputError(f"no folder {folder!r}")
     for name in source or (): check_source(name)
     use(device)
