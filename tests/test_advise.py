@@ -33,7 +33,7 @@ def test_advice_on_four_classes_of_cifar(tmp_path):
     own, other = (source_learner(dls, network) for network in ("resnet34", "resnet18"))
     for learn in (own, other):
         with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(2, 1e-3)
-    save_weights(own.model, tmp_path/"own.safetensors", card_of("resnet34", own.inputs, 32))
+    save_weights(own.model, tmp_path/"own.safetensors", card_of("resnet34", own.network_inputs, 32))
     # as torchvision would have saved it
     body = other.model[0].state_dict()
     plain = {name: body[inside] for name, inside in plain_names("resnet18").items() if inside}
