@@ -8,6 +8,8 @@ import pandas as pd
 from gradlr.evidence.answers import answers
 from gradlr.study.folder import read_records
 from gradlr.study.results import results
+from gradlr.trial.answer import shown
+from gradlr.trial.plan import lead, read_attempts, winner
 
 HERE = Path(__file__).parent.parent
 sys.path.insert(0, str(HERE/"docs"))
@@ -34,6 +36,15 @@ def test_errors_of_the_distances_are_in_it():
     ours, printed = mean_distances("distances"), mean_distances("printed")
     errors = (100*(ours[printed.index]/printed - 1).abs()).groupby("experiment").mean().round(1)
     assert f"to {errors['emnist01 → emnist02']} and {errors['cifar01 → cifar02']} %" in README
+
+def test_the_trial_that_it_shows_is_in_the_records():
+    trained = read_attempts(HERE/"data"/"results"/"trial")
+    found, best = lead(trained), winner(trained)
+    printed = (HERE/"data"/"results"/"trial"/"answer.txt").read_text(encoding="utf-8")
+    assert printed.strip() in README and f"head's rate {best.head_lr:.2g}." in printed
+    assert f"it is {100*found.ahead:.1f} points ahead of {found.rival}; " in printed
+    assert f"differences under {100*found.noise:.0f} points" in printed
+    for row in shown(trained).to_string().splitlines(): assert row in printed
 
 def test_its_links_lead_somewhere():
     links = re.findall(r"\]\(([^)#]+)\)", README)

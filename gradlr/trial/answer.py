@@ -27,7 +27,7 @@ from ..images.sets import ImageSet, three_channels
 from ..machine import device_name
 from ..rates.figures import plot_network
 from ..statistics.intervals import wilson
-from .model import NETWORK_FILE
+from .model import EXPORT_FILE, NETWORK_FILE
 from .plan import WAYS, Attempt, Candidate, best_of_each, lead, standings
 
 # %% ../../nbs/88_trial.answer.ipynb #88a00006
@@ -86,7 +86,8 @@ class Answer:
         "Is the runner-up behind by more than noise?"
         if len(best_of_each(self.trained)) < 2: return "Nothing else was tried: it has no rival yet."
         found = lead(self.trained)
-        told = (f"On images that chose it is {100*found.ahead:.1f} points ahead of {found.rival}; "
+        place = "ahead of" if found.ahead >= 0 else "behind"
+        told = (f"On images that chose it is {abs(100*found.ahead):.1f} points {place} {found.rival}; "
                 f"differences under {100*found.noise:.0f} points are noise here.")
         if found.is_settled: return told
         if not found.seconds: return f"{told} Every image has chosen: only more images would tell them apart."
@@ -102,15 +103,17 @@ class Answer:
     @property
     def use(self)->str:
         "Lines for a shell and for Python"
-        return (f"gradlr predict {self.out} new.jpg\n\n"
-                f"from fastai.learner import load_learner          # without gradlr\n"
-                f"load_learner({str(self.out/'export.pkl')!r}).predict('new.jpg')")
+        line = f"gradlr predict {self.out} new.jpg"
+        if not (self.out/EXPORT_FILE).exists(): return line
+        return (f"{line}\n\nfrom fastai.learner import load_learner          # without gradlr\n"
+                f"load_learner({str(self.out/EXPORT_FILE)!r}).predict('new.jpg')")
 
     def __repr__(self)->str:
         "One screen"
+        alone = [str(file) for file in (self.out/"train.py", self.out/EXPORT_FILE) if file.exists()]
         lines = [self.advice, self.judgement, self.confidence, "", shown(self.trained).to_string(), "", *self.notes,
                  f"new images:      gradlr predict {self.out} new.jpg", f"page:            {self.out/'answer.html'}",
-                 f"without gradlr:  {self.out/'train.py'}, {self.out/'export.pkl'}"]
+                 f"without gradlr:  {', '.join(alone)}"]
         return "\n".join(lines)
 
     def as_dict(self)->dict: # What `gradlr try --json` prints

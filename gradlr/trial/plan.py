@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WAYS', 'STEP', 'MOST_RUNGS', 'Approach', 'Candidate', 'Attempt', 'keep_attempt', 'read_attempts', 'standings',
-           'next_rate', 'next_training', 'best_of_each', 'Lead', 'lead']
+           'next_rate', 'next_training', 'best_of_each', 'Lead', 'winner', 'lead']
 
 # %% ../../nbs/85_trial.plan.ipynb #85a00004
 import json
@@ -31,11 +31,11 @@ class Approach:
 
 WAYS = dict(
     gradual=Approach("all layers, each stage at half the rate of the next; the body's batch norm stays as the source left it",
-                "gradual", "still", 1e-3, 0.5),
+                     "gradual", "still", 1e-3, 0.5),
     frozen=Approach("the head alone, on the source's features", "frozen", "still", 3e-3),
     slice=Approach("all layers, the body at a tenth of the head's rate: the fixed rule", "fastai_slice", "learning", 3e-3),
     fine_tune=Approach("fastai's fine_tune at its own default rate: a frozen epoch, then all layers",
-                  "fine_tune", "learning", 2e-3))
+                       "fine_tune", "learning", 2e-3))
 
 # %% ../../nbs/85_trial.plan.ipynb #85a00009
 @dataclass(frozen=True)
@@ -57,11 +57,6 @@ class Attempt:
     log_loss:float # Mean of minus the logarithm of the right class's probability
     images:int # How many chose
     seconds:float # That it took
-
-    @property
-    def error(self)->tuple[float,float]: # The less the better
-        "What decides: wrong images, then the loss"
-        return 1 - self.accuracy, self.log_loss
 
 # %% ../../nbs/85_trial.plan.ipynb #85a0000b
 def keep_attempt(
@@ -162,27 +157,38 @@ def _next_of(
 # %% ../../nbs/85_trial.plan.ipynb #85a0001b
 @dataclass(frozen=True)
 class Lead:
-    "How far the best candidate is ahead of the best one of another source or way"
+    "How far the winner is ahead of the best candidate of another source or way"
     rival:Candidate # The other one
-    ahead:float # Difference of accuracies
+    ahead:float # Difference of accuracies, on the folds that both had; below 0 where the rival is better on these
     noise:float # Differences under it are noise
-    seconds:float # That the folds take which would settle it; 0 where there are none to be had, or it is settled
+    seconds:float # That the folds take which either did not have yet; 0 where it is settled
 
     @property
     def is_settled(self)->bool:
         "Is the difference more than noise?"
         return self.ahead >= self.noise
 
+# %% ../../nbs/85_trial.plan.ipynb #85a00021
+def winner(
+    trained:Sequence[Attempt] # At least one
+)->Candidate:
+    "The best of the candidates that have had most folds"
+    table = standings(trained)
+    return table.index[table["folds"] == table["folds"].max()][0]
+
 # %% ../../nbs/85_trial.plan.ipynb #85a0001c
 def lead(
     trained:Sequence[Attempt] # Trainings of at least two ways or sources
 )->Lead:
-    "Is the best candidate ahead by more than noise, and what would settle it?"
-    table, leaders = standings(trained), best_of_each(trained)
-    if len(leaders) < 2: raise InputError("one way from one source is trained: there is nothing to compare it with")
-    one, other = (table.loc[candidate] for candidate in leaders[:2])
+    "Is the winner ahead by more than noise, and what would settle it?"
+    best = winner(trained)
+    rivals = [other for other in best_of_each(trained) if (other.source, other.way) != (best.source, best.way)]
+    if not rivals: raise InputError("one way from one source is trained: there is nothing to compare it with")
+    folds = {t.fold for t in trained if t.candidate == best} & {t.fold for t in trained if t.candidate == rivals[0]}
+    shared = standings([t for t in trained if t.fold in folds])
+    one, other = shared.loc[best], shared.loc[rivals[0]]
     share = min(max((one["accuracy"] + other["accuracy"])/2, 0.01), 0.99)
     noise = 1.96*np.sqrt(share*(1 - share)*(1/one["images"] + 1/other["images"]))
-    ahead = float(one["accuracy"] - other["accuracy"])
-    seconds = sum((FOLDS - row["folds"])*row["seconds"] for row in (one, other)) if ahead < noise else 0.
-    return Lead(leaders[1], ahead, float(noise), float(seconds))
+    ahead, table = float(one["accuracy"] - other["accuracy"]), standings(trained)
+    rows = [table.loc[candidate] for candidate in (best, rivals[0])] if ahead < noise else []
+    return Lead(rivals[0], ahead, float(noise), float(sum((FOLDS - row["folds"])*row["seconds"] for row in rows)))

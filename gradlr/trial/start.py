@@ -34,7 +34,7 @@ from ..statistics.intervals import wilson
 from ..transfer.advice import PER_CLASS, rank_sources
 from .answer import Answer, Judged, write_answer
 from .model import keep_all
-from .plan import Candidate, Attempt, keep_attempt, next_training, read_attempts, standings
+from .plan import Attempt, Candidate, keep_attempt, next_training, read_attempts, winner
 from .training import Length, Ticking, fine_tuned, logits_of, pace_of, length_for, trained
 
 # %% ../../nbs/89_trial.start.ipynb #89a0000b
@@ -207,7 +207,7 @@ def ended(
     begin:float # When this call began, by the monotonic clock
 )->Answer:
     "Train the winner on all but the test images, look at these, and keep everything"
-    candidate = standings(done).index[0]
+    candidate = winner(done)
     source, size, length = material.sources[candidate.source], material.trial.sizes[candidate.source], material.trial.length
     pictures = material.pictures(candidate.source)
     is_test = split(pictures.files) == "test"
@@ -252,7 +252,7 @@ def _notes(
         most, least = max(counts, key=counts.get), min(counts, key=counts.get)
         notes.append(f"classes differ in size: {most} has {counts[most]} images, {least} {counts[least]}")
     small = [name for name, size in material.trial.sizes.items() if size < LEAST_SIZE]
-    if small: notes.append(f"below {LEAST_SIZE} px ImageNet's networks lose much of what they know: --size is larger")
+    if small: notes.append(f"below {LEAST_SIZE} px ImageNet's networks lose much of what they know: choose a larger --size")
     return notes
 
 # %% ../../nbs/89_trial.start.ipynb #89a0001d
