@@ -156,7 +156,9 @@ def usual_states():
     kept = cudnn.deterministic, cudnn.benchmark
     # a default device costs time at every call
     device = nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
-    autocast = torch.autocast(chosen_device(), enabled=False)
+    # within another autocast one keeps the weights that it has cast, and would train on with old ones
+    kind = chosen_device()
+    autocast = torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
     try:
         torch.set_default_dtype(torch.float32)
         with torch.inference_mode(False), torch.enable_grad(), device, autocast, warnings.catch_warnings():

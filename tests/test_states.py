@@ -4,7 +4,7 @@ import locale
 import os
 import random
 import warnings
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import matplotlib
@@ -22,7 +22,7 @@ from gradlr.distances.space import tsne
 from gradlr.errors import InputError
 from gradlr.images.drawing import load_sample
 from gradlr.images.loaders import dataloaders
-from gradlr.images.samples import Sample
+from gradlr.images.samples import SAMPLES, Sample
 from gradlr.networks.checkpoints import save_weights
 from gradlr.rates.finder import find_lrs
 from gradlr.rates.learners import source_learner
@@ -167,3 +167,14 @@ def test_a_python_without_asserts_and_with_another_order_of_sets_says_the_same(t
     assert told.returncode == 0, told.stderr
     here, there = (json.loads(text)["distances"] for text in (capsys.readouterr().out, told.stdout))
     assert [row["distance"] for row in there] == pytest.approx([row["distance"] for row in here], rel=1e-4)
+
+def test_bfloat16_learns_the_same_within_a_users_autocast():
+    "Weights that an outer autocast has cast are no longer those of the next step"
+    ends = []
+    for around in (nullcontext(), torch.autocast("cpu", dtype=torch.bfloat16)):
+        set_seed(0)
+        dls = dataloaders(*load_sample(SAMPLES["digits02"]), size=16, batch_size=32, device="cpu")
+        learn = source_learner(dls, "timm/test_resnet", precision="bfloat16")
+        with around, learn.no_bar(), learn.no_logging(): learn.fit_gradual(3, 3e-3)
+        with learn.no_bar(): ends.append([float(value) for value in learn.validate()])
+    assert ends[0] == ends[1]

@@ -53,7 +53,8 @@ class Bfloat16(Callback):
     order = 10 # where fastai's own mixed precision stands
 
     def before_batch(self):
-        autocast = torch.autocast(self.x.device.type, dtype=torch.bfloat16)
+        # without a cache: within a user's own autocast it would outlive the step
+        autocast = torch.autocast(self.x.device.type, dtype=torch.bfloat16, cache_enabled=False)
         self.model.forward = autocast(self.model.forward)
 
     def after_pred(self):
