@@ -51,10 +51,9 @@ from .strategies import BATCH_NORMS
 class Bfloat16(Callback):
     "Forward pass in bfloat16 autocast, on whatever device the model is; the loss is float32"
     order = 10 # where fastai's own mixed precision stands
-
+    # no cache: within another autocast it would outlive the step
     def before_batch(self):
-        # without a cache: within a user's own autocast it would outlive the step
-        autocast = torch.autocast(self.x.device.type, dtype=torch.bfloat16, cache_enabled=False)
+        autocast = torch.autocast(self.x.device.type, torch.bfloat16, cache_enabled=False)
         self.model.forward = autocast(self.model.forward)
 
     def after_pred(self):
