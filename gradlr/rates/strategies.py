@@ -72,6 +72,7 @@ class Strategy:
     needs_source:bool=True # Does it start from a source network?
     uses_weight:bool=True # Does its result depend on the weight?
     uses_grain:bool=True # Does its result depend on the grain? Not where all layers, or all but the head, have one rate
+    uses_batch_norm:bool=True # Does its result depend on the mode of batch norm? Not where no statistics were copied, or all stay
     uses_depth:bool=False # Does it copy some of the source's layer groups only?
     owns_schedule:bool=False # Does it bring schedule, groups and epochs of its own, whatever is asked for?
 
@@ -85,13 +86,13 @@ def _over_time(
 # %% ../../nbs/31_rates.strategies.ipynb #0b645228
 STRATEGIES = dict(
     scratch=Strategy("random weights, one rate for all layers: no transfer",
-                     needs_source=False, uses_weight=False, uses_grain=False),
+                     needs_source=False, uses_weight=False, uses_grain=False, uses_batch_norm=False),
     uniform=Strategy("source weights, one rate for all layers", uses_weight=False, uses_grain=False),
     gradual=Strategy("source weights, rates that fall by the weight from a layer group to the one before it"),
     fastai_slice=Strategy("the body at a tenth of the head's rate, as fastai's slice(lr)",
                           _over_time(slice_factors), uses_weight=False, uses_grain=False),
     frozen=Strategy("the head alone learns, on the source's features",
-                    _over_time(frozen_factors), uses_weight=False, uses_grain=False),
+                    _over_time(frozen_factors), uses_weight=False, uses_grain=False, uses_batch_norm=False),
     unfreezing=Strategy("the head first, then one group more at equal distances of time",
                         _over_time(unfreezing_factors)),
     chain_thaw=Strategy("the head, then each group alone, then all", _over_time(chain_thaw_factors)),

@@ -109,8 +109,7 @@ def study_ways(
         does = STRATEGIES[strategy]
         if not does.uses_grain: grain = study.grains[0]
         if does.owns_schedule: schedule = study.schedules[0]
-        # without a source there are no statistics to hold still
-        if not does.needs_source: batch_norm = "learning"
+        if not does.uses_batch_norm: batch_norm = "learning"
         for depth in study.depths if does.uses_depth else (0,):
             ways.append(Way(strategy, float(weight), depth, grain, optimizer, schedule, batch_norm, augment))
     return list(dict.fromkeys(ways))

@@ -34,7 +34,7 @@ from ..files import write_whole
 from ..images.folders import read_image
 from ..images.loaders import Inputs, dataloaders
 from ..images.sets import ImageSet
-from ..images.survey import side_of
+from ..images.survey import shorter_side
 from ..networks.architectures import architecture
 from ..networks.checkpoints import read_checkpoint, save_weights
 from ..networks.inputs import card_of, inputs_of_config
@@ -132,7 +132,7 @@ def _images_in(
         if not file.is_dir(): found.append(file)
         for inside in sorted(file.rglob("*")) if file.is_dir() else ():
             if not inside.is_file() or inside.name.startswith("."): continue
-            (found if side_of(inside) else left_out).append(inside)
+            (found if shorter_side(inside) else left_out).append(inside)
     if left_out: warnings.warn(f"{len(left_out)} files are no images and are left out, such as {left_out[0]}", stacklevel=3)
     if not found: raise InputError(f"no images in {', '.join(map(str, files)) or 'an empty list'}")
     return found
