@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WAYS', 'STEP', 'MOST_RUNGS', 'Approach', 'Candidate', 'Attempt', 'keep_attempt', 'read_attempts', 'standings',
-           'next_rate', 'next_training', 'best_of_each', 'Lead', 'winner', 'lead']
+           'next_rate', 'best_of_each', 'winner', 'Lead', 'lead', 'is_behind', 'next_training']
 
 # %% ../../nbs/85_trial.plan.ipynb #85a00004
 import json
@@ -113,25 +113,6 @@ def next_rate(
             return Candidate(source, way, float(f"{begin*STEP**step:.3g}"))
     return None
 
-# %% ../../nbs/85_trial.plan.ipynb #85a00017
-def next_training(
-    trained:Sequence[Attempt], # All trainings so far
-    sources:Sequence[str] # Best first
-)->tuple[Candidate,int]|None: # What to train, and the fold that chooses; None where nothing more is to be learnt
-    "The training that tells most"
-    first = [t for t in trained if t.candidate.source == sources[0]]
-    begun = {t.candidate.way for t in first}
-    for way in WAYS:
-        if way not in begun: return next_rate([], sources[0], way), 0
-    for source in sources[1:]:
-        if source not in {t.candidate.source for t in trained}:
-            return next_rate([], source, standings(first).index[0].way), 0
-    leaders = best_of_each(trained)
-    for count in range(2, len(leaders) + 1):
-        found = _next_of(trained, leaders[:count])
-        if found: return found
-    return None
-
 # %% ../../nbs/85_trial.plan.ipynb #85a0001f
 def best_of_each(
     trained:Sequence[Attempt] # All trainings so far
@@ -141,20 +122,15 @@ def best_of_each(
     for candidate in standings(trained).index: best.setdefault((candidate.source, candidate.way), candidate)
     return list(best.values())
 
-def _next_of(
-    trained:Sequence[Attempt], # All trainings so far
-    leaders:list[Candidate] # Of different ways or sources
-)->tuple[Candidate,int]|None: # None where they have fair rates, and all images have chosen
-    "What is to be learnt of some candidates: first their rates, then their repeats"
-    for candidate in leaders:
-        rate = next_rate(trained, candidate.source, candidate.way)
-        if rate: return rate, 0
-    folds = {candidate: {t.fold for t in trained if t.candidate == candidate} for candidate in leaders}
-    behind = min(folds, key=lambda candidate: len(folds[candidate]))
-    missing = sorted(set(range(FOLDS)) - folds[behind])
-    return (behind, missing[0]) if missing else None
+# %% ../../nbs/85_trial.plan.ipynb #85a00021
+def winner(
+    trained:Sequence[Attempt] # At least one
+)->Candidate:
+    "The best of the candidates that have had most folds"
+    table = standings(trained)
+    return table.index[table["folds"] == table["folds"].max()][0]
 
-# %% ../../nbs/85_trial.plan.ipynb #85a0001b
+#| export
 @dataclass(frozen=True)
 class Lead:
     "How far the winner is ahead of the best candidate of another source or way"
@@ -168,14 +144,6 @@ class Lead:
         "Is the difference more than noise?"
         return self.ahead >= self.noise
 
-# %% ../../nbs/85_trial.plan.ipynb #85a00021
-def winner(
-    trained:Sequence[Attempt] # At least one
-)->Candidate:
-    "The best of the candidates that have had most folds"
-    table = standings(trained)
-    return table.index[table["folds"] == table["folds"].max()][0]
-
 # %% ../../nbs/85_trial.plan.ipynb #85a0001c
 def lead(
     trained:Sequence[Attempt] # Trainings of at least two ways or sources
@@ -184,11 +152,63 @@ def lead(
     best = winner(trained)
     rivals = [other for other in best_of_each(trained) if (other.source, other.way) != (best.source, best.way)]
     if not rivals: raise InputError("one way from one source is trained: there is nothing to compare it with")
-    folds = {t.fold for t in trained if t.candidate == best} & {t.fold for t in trained if t.candidate == rivals[0]}
+    ahead, noise = _ahead(trained, best, rivals[0])
+    table = standings(trained)
+    rows = [table.loc[candidate] for candidate in (best, rivals[0])] if ahead < noise else []
+    return Lead(rivals[0], ahead, noise, float(sum((FOLDS - row["folds"])*row["seconds"] for row in rows)))
+
+def _ahead(
+    trained:Sequence[Attempt], # All trainings so far
+    best:Candidate, # One of theirs
+    rival:Candidate # Another one
+)->tuple[float,float]: # Difference of accuracies on the folds that both had, and how much of it may be noise
+    "How far is one candidate ahead of another?"
+    folds = {t.fold for t in trained if t.candidate == best} & {t.fold for t in trained if t.candidate == rival}
     shared = standings([t for t in trained if t.fold in folds])
-    one, other = shared.loc[best], shared.loc[rivals[0]]
+    one, other = shared.loc[best], shared.loc[rival]
     share = min(max((one["accuracy"] + other["accuracy"])/2, 0.01), 0.99)
     noise = 1.96*np.sqrt(share*(1 - share)*(1/one["images"] + 1/other["images"]))
-    ahead, table = float(one["accuracy"] - other["accuracy"]), standings(trained)
-    rows = [table.loc[candidate] for candidate in (best, rivals[0])] if ahead < noise else []
-    return Lead(rivals[0], ahead, float(noise), float(sum((FOLDS - row["folds"])*row["seconds"] for row in rows)))
+    return float(one["accuracy"] - other["accuracy"]), float(noise)
+
+# %% ../../nbs/85_trial.plan.ipynb #85a00023
+def is_behind(
+    trained:Sequence[Attempt], # All trainings so far
+    candidate:Candidate # The best of its way and source
+)->bool:
+    "Is a way surely behind? A better rate may still be found for it, so by twice the noise until its best lies inside"
+    ahead, noise = _ahead(trained, winner(trained), candidate)
+    is_sought = next_rate(trained, candidate.source, candidate.way) is not None
+    return ahead > (2 if is_sought else 1)*noise
+
+# %% ../../nbs/85_trial.plan.ipynb #85a00017
+def next_training(
+    trained:Sequence[Attempt], # All trainings so far
+    sources:Sequence[str] # Best first
+)->tuple[Candidate,int]|None: # What to train, and the fold that chooses; None where nothing more is to be learnt
+    "The training that tells most"
+    first = [t for t in trained if t.candidate.source == sources[0]]
+    begun = {t.candidate.way for t in first}
+    for way in WAYS:
+        if way not in begun: return next_rate([], sources[0], way), 0
+    for source in sources[1:]:
+        if source not in {t.candidate.source for t in trained}:
+            return next_rate([], source, standings(first).index[0].way), 0
+    leaders = [candidate for candidate in best_of_each(trained) if not is_behind(trained, candidate)]
+    for count in range(min(2, len(leaders)), len(leaders) + 1):
+        found = _next_of(trained, leaders[:count])
+        if found: return found
+    return None
+
+# %% ../../nbs/85_trial.plan.ipynb #85a00026
+def _next_of(
+    trained:Sequence[Attempt], # All trainings so far
+    leaders:list[Candidate] # Of different ways or sources
+)->tuple[Candidate,int]|None: # None where they have fair rates, and all images have chosen
+    "What is to be learnt of some candidates: first their rates, then their repeats"
+    for candidate in leaders:
+        rate = next_rate(trained, candidate.source, candidate.way)
+        if rate: return rate, 0
+    folds = {candidate: {t.fold for t in trained if t.candidate == candidate} for candidate in leaders}
+    behind = min(folds, key=lambda candidate: len(folds[candidate]))
+    missing = sorted(set(range(FOLDS)) - folds[behind])
+    return (behind, missing[0]) if missing else None
