@@ -54,12 +54,20 @@ def log(out:Path)->list[tuple[int,str,str]]:
     lines = file.read_text().splitlines() if file.exists() else []
     return [(int(pid), key, event.rstrip(":")) for _, _, pid, key, event, *_ in map(str.split, lines)]
 
+def is_there(pid:int)->bool:
+    "Is a process there, and no zombie?"
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "(zombie)" not in status.read_text()
+
+def in_hand(out:Path)->dict[int,str]:
+    "Processes with a run in hand, and which"
+    last = {pid: (key, event) for pid, key, event in log(out)}
+    return {pid: key for pid, (key, event) in last.items() if event == "begun" and is_there(pid)}
+
 def at_work(out:Path)->list[int]:
-    "Processes with a run in hand, but for those whose run was begun twice before: a third death would be its end, as it should"
-    events = log(out)
-    times = Counter(key for _, key, event in events if event == "begun")
-    last = {pid: (key, event) for pid, key, event in events}
-    return [pid for pid, (key, event) in last.items() if event == "begun" and times[key] < 3]
+    "Those with a run in hand, but for one that was begun twice before: a third death would be its end, as it should"
+    times = Counter(key for _, key, event in log(out) if event == "begun")
+    return [pid for pid, key in in_hand(out).items() if times[key] < 3]
 
 def contents(out:Path)->dict[str,bytes]:
     "The published records, by name"
@@ -171,16 +179,11 @@ def until(condition:Callable[[], bool], seconds:float=60)->None:
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
 
-def is_there(pid:int)->bool:
-    "Is a process there, and no zombie?"
-    status = Path(f"/proc/{pid}/status")
-    return status.exists() and "(zombie)" not in status.read_text()
-
 def stop(out:Path, rng:random.Random)->int|None:
     "Have a worker stand still for good; none where none is at work"
-    pids = list(filter(is_there, at_work(out)))
+    pids = in_hand(out)
     if not pids: return None
-    pid = rng.choice(pids)
+    pid = rng.choice([*pids])
     os.kill(pid, signal.SIGSTOP)
     return pid
 
@@ -202,7 +205,9 @@ def interrupts(study:Path, out:Path, times:int, rng:random.Random, seconds:list[
     found = Counter()
     for i in range(times):
         process, before = start(study, out, "--jobs", 2), contents(out)
-        time.sleep(rng.uniform(0, 5))
+        # Python's own start takes less than a tenth of a second
+        if i % 2: time.sleep(rng.uniform(0.1, 5))
+        else: until(lambda: in_hand(out))
         assert process.poll() is None, f"over after {i} interrupts: {process.stderr.read()}"
         pid, begin = None if i % 2 else stop(out, rng), time.monotonic()
         os.killpg(process.pid, signal.SIGINT)

@@ -9,10 +9,11 @@ from conftest import gradlr
 
 HEAVY = {"torch", "fastai", "matplotlib"}
 LIGHT = ("errors", "files", "machine", "engines", "clusters", "arrays", "images.samples", "images.archives", "images.folders",
+         "images.survey", "trial.plan",
          "rates.schedules", "rates.strategies", "rates.optimizers", "networks.architectures",
          "statistics.search", "study.settings", "study.toml", "study.plan", "study.folder", "study.progress", "study.results",
          "statistics.intervals", "statistics.verdicts", "statistics.sequential", "evidence.tables", "evidence.answers",
-         "command.types", "command.study", "command.questions", "command.trial", "cli")
+         "command.types", "command.study", "command.questions", "command.trial", "cli", "shell")
 DRAWING = ("rates.figures", "evidence.figures", "evidence.report") # These draw, so they may import matplotlib
 
 def imported(module:str)->set[str]:

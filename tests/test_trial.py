@@ -1,5 +1,6 @@
 "From a folder to a network, by the command: layouts, mistakes, Ctrl-C, and names for new images"
 import json
+import os
 import signal
 import subprocess
 import time
@@ -100,6 +101,8 @@ def test_ctrl_c_keeps_what_is_trained(tmp_path):
     (["try", "GOOD", "--out", "GOOD"], ["other things than a trial"]),
     (["try", "GOOD/dark/0.png"], ["is a file"]),
     (["try"], ["FOLDER"]),
+    (["try", "GOOD", "--device", "gpu"], ["gpu"]),
+    (["try", "GOOD", "--sice", "64"], ["--sice"]),
     (["predict", "nowhere", "GOOD/dark/0.png"], ["nowhere"]),
     (["predict", "EMPTY", "GOOD/dark/0.png"], ["network.safetensors"]),
     (["predict", "TRIAL", "no.png"], ["there is no 'no.png'"]),
@@ -112,7 +115,11 @@ def test_mistakes_are_one_line(trial, tmp_path, typed, words):
                   GOOD=images(tmp_path/"good", dark=6, light=6), TRIAL=trial[1]/"out", README=trial[1]/"images"/"README.md")
     (tmp_path/"empty").mkdir()
     for name, place in places.items(): typed = [word.replace(name, str(place)) for word in typed]
+    before = os.times()
     result = gradlr(*typed, cwd=tmp_path)
+    seconds = sum(os.times()[2:4]) - sum(before[2:4])
     assert result.returncode == 2 and not result.stdout
+    # of the processor, since others may be at work; "not an image" is known once torch is there and it is read
+    assert seconds < 3 or "not an image" in words, seconds
     assert all(word in result.stderr for word in words), result.stderr
     assert "Traceback" not in result.stderr and len(result.stderr.strip().splitlines()) == 1, result.stderr

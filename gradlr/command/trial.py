@@ -40,21 +40,35 @@ def try_folder(
     json:bool=False # As JSON, for scripts
 )->int: # Exit code
     "Find the source and the rates for your images, and keep a network that names new ones"
-    # what can be known in a moment is asked before torch is imported
-    from gradlr.images.folders import own_place
-    if own_place(folder) is None: raise InputError(f"no folder {folder!r}")
+    images = _looked_at(folder, out)
     for name in source or (): check_source(name)
     use(device)
     from gradlr.trial.start import again_of, try_images
     try:
         with redirect_stdout(sys.stderr), as_typed(minutes="--minutes"):
-            answer = try_images(folder, minutes, source, size, out, more)
+            answer = try_images(images, minutes, source, size, out, more)
     except KeyboardInterrupt:
         again = again_of(folder, out, minutes, source, size)
         print(f"\nstopped; what is trained is kept. To go on:\n  {again}", file=sys.stderr)
         raise
     print(json_of(answer.as_dict()) if json else f"\n{answer}")
     return 0
+
+# %% ../../nbs/93_command.trial.ipynb #93a0000d
+def _looked_at(
+    folder:str, # As typed
+    out:str|None # As typed
+): # What `try_images` takes
+    "What can be known of a trial before torch is imported; raises `InputError` for what cannot be one"
+    from gradlr.images.folders import own_place
+    from gradlr.images.survey import survey
+    from gradlr.trial.plan import read_trial, trial_folder
+    place = own_place(folder)
+    if place is None: raise InputError(f"no folder {folder!r}")
+    # an archive is unpacked first, which needs more
+    if not place.is_dir(): return folder
+    read_trial(trial_folder(place, out))
+    return survey(place)
 
 # %% ../../nbs/93_command.trial.ipynb #93a00008
 def predict(
@@ -67,6 +81,8 @@ def predict(
     "Name images by the network that a trial kept"
     for name in (model, *files):
         if not os.path.exists(name): raise InputError(f"there is no {name!r}")
+    from gradlr.trial.plan import network_file
+    network_file(model)
     use(device)
     from gradlr.trial.model import predict_files
     with redirect_stdout(sys.stderr): named = predict_files(model, files)

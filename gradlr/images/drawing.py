@@ -20,8 +20,8 @@ from ..errors import InputError, counted, one_of, unknown
 from ..files import file_hash
 from .datasets import open_images, own_folder
 from .folders import FORMATS, FolderImages, class_folders, evenly_spaced, have_one_size, load_folder
-from .samples import SAMPLES, Sample
-from .sets import ImageSet, class_names, image_digest
+from .samples import SAMPLES, Sample, class_names
+from .sets import ImageSet, image_digest
 from ..machine import usual_states
 
 # %% ../../nbs/15_images.drawing.ipynb #bb7f1d28

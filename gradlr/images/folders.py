@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 
 from ..errors import NAMES_SHOWN, InputError, counted, one_of
 from .archives import ARCHIVES, is_archive
-from .samples import DATA
+from .samples import DATA, class_names
 
 # torch takes seconds to import, and a wrong folder is told without it: what reads images imports it
 if TYPE_CHECKING:
@@ -82,7 +82,6 @@ def class_folders(
     classes:tuple[str,...]|None=None # The classes wanted; None is all
 )->dict[str,list[Path]]: # Files of each class, sorted by name
     "The files of each class; raises `InputError` where the folder cannot be a set of images"
-    from gradlr.images.sets import class_names
     places = class_places(folder)
     found = dict(zip(class_names(places), places.values(), strict=True))
     _tell_of_loose(folder)

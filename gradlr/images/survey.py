@@ -10,16 +10,18 @@ __all__ = ['PART_NAMES', 'LEAST_OF_CLASS', 'FOLDS', 'JUDGED', 'part_folders', 'S
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
 from ..errors import InputError
 from .folders import FORMATS, class_folders, evenly_spaced, read_image
-from .sets import ImageSet, check_memory, image_digest
+
+# torch takes seconds to import: a look needs none of it
+if TYPE_CHECKING: from gradlr.images.sets import ImageSet
 
 # %% ../../nbs/17_images.survey.ipynb #17a00006
 PART_NAMES = dict(train=("train", "training"), valid=("valid", "val", "validation"), test=("test", "testing"))
@@ -120,7 +122,7 @@ def _check(
 @dataclass(frozen=True, eq=False)
 class Pictures:
     "Images of a folder that were read, each once"
-    images:ImageSet # In the order of the files
+    images:"ImageSet" # In the order of the files
     files:pd.DataFrame # A row an image: file, label, part
     skipped:pd.DataFrame # A row a file that is left out: file, why
 
@@ -131,6 +133,9 @@ def read_pictures(
     most:int|None=None # Images of each class and part to read, evenly spaced among the sorted files; None is all
 )->Pictures:
     "Read the images of a folder; raises `InputError` where too few of them can be read"
+    import torch
+
+    from gradlr.images.sets import ImageSet, check_memory, image_digest
     files = _some(found.images, most)
     check_memory(len(files), size, size)
     pixels, digests, damaged = np.empty((len(files), size, size, 3), np.uint8), [], {}

@@ -27,8 +27,8 @@ from ..images.sets import ImageSet, three_channels
 from ..machine import device_name
 from ..rates.figures import plot_network
 from ..statistics.intervals import wilson
-from .model import EXPORT_FILE, NETWORK_FILE
-from .plan import WAYS, Attempt, Candidate, best_of_each, lead, standings
+from .model import EXPORT_FILE
+from .plan import NETWORK_FILE, WAYS, Attempt, Candidate, best_of_each, lead, standings
 
 # %% ../../nbs/88_trial.answer.ipynb #88a00006
 @dataclass(frozen=True, eq=False)
