@@ -97,6 +97,7 @@ _ENDED = 0.8  # share of the error to spend where an interval is looked at when 
 
 def _answer(
     differences:pd.DataFrame, # Of one question, up to its look
+    clusters:Sequence|None, # As for `cluster_means`
     effect:Effect, # In these experiments, at the look's level
     margin:float, # The smallest difference that matters
     to_spend:float, # Error of this question over all looks
@@ -104,7 +105,7 @@ def _answer(
 )->dict: # A row of the table
     "One question's verdicts with their evidence"
     verdict = judge(effect, margin)
-    like = effect_like_these(differences, level=1 - _ENDED*to_spend_once)
+    like = effect_like_these(differences, clusters, level=1 - _ENDED*to_spend_once)
     is_open = verdict == "cannot tell"
     plans = repeats_needed(effect.at(1 - _SPENT*to_spend), margin) if is_open else (None, None)
     return {"verdict": verdict, "mean": effect.mean, "low": effect.low, "high": effect.high,
@@ -116,10 +117,11 @@ def _answer(
 # %% ../../nbs/52_statistics.sequential.ipynb #0bdf60b1
 def first_repeats(
     differences:pd.DataFrame, # A row a repeat, a column an experiment
-    n:int # Repeats wanted
+    n:int, # Repeats wanted
+    clusters:Sequence|None=None # As for `cluster_means`
 )->pd.DataFrame|None: # None where there are fewer
     "The first rows that hold n repeats of every cluster of experiments"
-    complete = cluster_means(differences)[0].notna().cumsum().min(axis=1).to_numpy() >= n
+    complete = cluster_means(differences, clusters)[0].notna().cumsum().min(axis=1).to_numpy() >= n
     return differences.iloc[:complete.argmax() + 1] if complete.any() else None
 
 # %% ../../nbs/52_statistics.sequential.ipynb #8c672bc3
@@ -131,18 +133,20 @@ def decide(
     margins:float|Mapping[str,float], # The smallest difference that matters, by question or for all
     ceiling:int, # Repeats after which the study ends in any case
     alpha:float=0.05, # Share of studies that may have any false verdict
-    planned:Sequence[int]|None=None # Repeats at each look, by default `looks(ceiling)`; `[N]` where the number is fixed
+    planned:Sequence[int]|None=None, # Repeats at each look, by default `looks(ceiling)`; `[N]` where the number is fixed
+    clusters:Mapping[str,Sequence]|None=None # By question, as for `cluster_means`
 )->pd.DataFrame: # A row a question; `for_difference` and `for_no_difference` are numbers of repeats
     "Each question's verdict so far, with its evidence"
-    planned = list(planned or looks(ceiling))
+    planned, groups = list(planned or looks(ceiling)), clusters or {}
     tables = {question: pd.DataFrame(table) for question, table in differences.items()}
     margins = margins if isinstance(margins, Mapping) else dict.fromkeys(tables, margins)
     if set(margins) != set(tables):
         raise InputError(f"margins are for {sorted(margins)}, questions are {sorted(tables)}: give one a question")
     count, settled, last = float(len(tables)), set(), {}
     for look, n in enumerate(planned):
-        reached = {question: first_repeats(tables[question], n) for question in tables if question not in settled}
-        effects = {question: effect_here(rows).careful() for question, rows in reached.items() if rows is not None}
+        reached = {question: first_repeats(tables[question], n, groups.get(question)) for question in tables if question not in settled}
+        effects = {question: effect_here(rows, groups.get(question)).careful()
+                   for question, rows in reached.items() if rows is not None}
         doubts = {question: effect.p_decided(margins[question]) for question, effect in effects.items()}
         # the surest first, since a sign that is known leaves more error to the others
         for question in pd.Series(doubts, dtype=float).sort_values(kind="stable").index:
@@ -155,9 +159,9 @@ def decide(
     for question, table in tables.items():
         if question not in last:
             note = f"the first look is at {planned[0]} repeats"
-            last[question] = table, replace(effect_here(table), se=np.nan, level=np.nan, note=note), 0, count
+            last[question] = table, replace(effect_here(table, groups.get(question)), se=np.nan, level=np.nan, note=note), 0, count
         seen, effect, look, shared_by = last[question]
-        row = _answer(seen, effect, margins[question], alpha/shared_by, alpha/len(tables))
+        row = _answer(seen, groups.get(question), effect, margins[question], alpha/shared_by, alpha/len(tables))
         rows[question] = row | {"p_corrected": corrected_p(row["p"], planned, look, shared_by)}
     table = pd.DataFrame(list(rows.values()), index=list(rows), columns=list(DECIDED))
     return table.astype({"for_difference": "Int64", "for_no_difference": "Int64"})

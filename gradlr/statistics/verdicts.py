@@ -89,7 +89,7 @@ class Effect:
 
 # %% ../../nbs/51_statistics.verdicts.ipynb #8da3e643
 def connected(
-    experiments:Sequence[tuple] # Each a source and a target
+    experiments:Sequence[tuple] # Each a source and a target, or whatever else it may share with others
 )->list[int]: # A label an experiment, the same within a cluster
     "Clusters of experiments that share a source or a target, directly or through others"
     labels = list(range(len(experiments)))
