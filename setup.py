@@ -29,6 +29,6 @@ setup(
     classifiers=["Development Status :: 3 - Alpha", "Intended Audience :: Science/Research",
                  *(f"Programming Language :: Python :: {version}" for version in ("3", "3.11", "3.12", "3.13"))],
     package_data={"gradlr": ["style.mplstyle", "advice.json", "report.html", "report_parts.html", "report.css",
-                              "page.html", "trial.html", "train_alone.py.jinja"]},
+                              "page.html", "trial.html", "train_alone.py.jinja", "winner.py.jinja"]},
     zip_safe=False,
 )

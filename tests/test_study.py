@@ -1,18 +1,29 @@
-"Studies that are stopped, shared, checked, and have a run that kills"
+"Studies that are stopped, shared, checked, advise, keep what is best, and have a run that kills"
+import html
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from conftest import gradlr, tiny_study
+from gradlr.images.drawing import sample_parts
+from gradlr.networks.checkpoints import read_checkpoint
 from gradlr.study.execute import check
+from gradlr.study.folder import StudyFolder, read_records
+from gradlr.study.plan import Run, plan
 from gradlr.study.progress import retry, status
+from gradlr.study.questions import wanted
+from gradlr.study.results import outcomes
 from gradlr.study.toml import read_study
 from soak import FINISHED, kill, log, start, until
 
@@ -136,3 +147,106 @@ def test_status_says_what_is_damaged_or_of_other_settings(tiny, tmp_path):
         result = gradlr("study", "status", out)
         assert result.returncode == 2 and name in result.stderr and "Traceback" not in result.stderr, result.stderr
         (out/name).unlink()
+
+def advising(file:Path, *lines:str)->Path:
+    "The tiny study with rates of which the middle one is best"
+    text = tiny_study(file, 2).read_text().replace("head_lrs = [0.003]", "head_lrs = [1e-5, 3e-3, 1.0]")
+    text = text.replace("epochs = 1", "epochs = 6").replace("batch_size = 32", "batch_size = 16")
+    file.write_text("\n".join([*lines, 'strategies = ["gradual"]', text]))
+    return file
+
+@pytest.fixture(scope="module")
+def advised(tmp_path_factory):
+    "A finished study that keeps what is best, its folder, and what was printed"
+    home = tmp_path_factory.mktemp("advised")
+    study, out = advising(home/"tiny.toml"), home/"my study"
+    result = gradlr("study", "run", study, "--out", out)
+    assert result.returncode == 0 and not (out/"best").exists(), result.stderr
+    before = {file: file.stat().st_mtime_ns for file in (out/"records").iterdir()}
+    # what is kept is no other study
+    result = gradlr("study", "run", advising(study, 'keep = "best"'), "--out", out)
+    assert result.returncode == 0, result.stderr
+    assert before == {file: file.stat().st_mtime_ns for file in (out/"records").iterdir()}
+    return study, out, result.stdout
+
+def codes(page:str)->list[str]:
+    "The code on a page"
+    return [html.unescape(code) for code in re.findall(r"<pre>(.*?)</pre>", page, flags=re.S)]
+
+def test_a_report_heads_with_what_has_won_and_its_code_runs(advised):
+    study, out, printed = advised
+    page = (out/"report.html").read_text()
+    lead = html.unescape(re.search(r'<p class="lead winner"><b>(.*?)</b> (.*?)</p>', page).expand(r"\1 \2"))
+    assert lead in printed and re.match(r"Best for digits02: .* from digits01 at 16 px; head's rate 0.003", lead), lead
+    assert "n=2 repeats of 200 images" in lead and "guessing: 25 %" in lead
+    assert page.index("lead winner") < page.index("Does gradual beat uniform?")
+    predict, train = codes(page)[:2]
+    won = json.loads(gradlr("study", "status", out, "--json").stdout)["winners"]
+    assert [one["where"] for one in won] == ["digits02"] and f"{100*won[0]['accuracy']:.1f} %" in lead
+    cell = won[0]["cells"][0]
+    first = next(record for record in read_records(out) if record["run"]["repeat"] == 0 and record["run"]["kind"] == "target"
+                 and all(record["run"][name] == cell[name] for name in ("source", "head_lr"))
+                 and all(record["run"][name] == value for name, value in cell["way"].items()))
+    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", train], capture_output=True, text=True, cwd=out.parent, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    assert abs(float(ran.stdout.split()[-1]) - first["ended"]["test_accuracy"]) < 0.03
+    assert predict == f"gradlr predict '{out}/best/digits02.safetensors' new.jpg"
+    assert "Traceback" not in (shown := gradlr("study", "status", out).stdout) and lead in shown
+
+def test_the_best_network_is_kept_once_and_names_images(advised, tmp_path):
+    study, out, printed = advised
+    kept = out/"best"/"digits02.safetensors"
+    card, before = read_checkpoint(kept).card, kept.stat().st_mtime_ns
+    assert f"kept: {kept}" in printed and card["run"] in {record["key"] for record in read_records(out)}
+    test = sample_parts(read_study(study).sample("digits02"), 16)[2]
+    (tmp_path/"new").mkdir()
+    for i, image in enumerate(test.images): Image.fromarray(image[0].numpy()).save(tmp_path/"new"/f"{i:03}.png")
+    truth = [test.classes[label] for label in test.labels.tolist()]
+    for place in (out/"best", out, kept):
+        result = gradlr("predict", place, tmp_path/"new", "--json")
+        assert result.returncode == 0, result.stderr
+        right = np.mean([row["label"] == label for row, label in zip(json.loads(result.stdout), truth, strict=True)])
+        assert abs(right - card["test"]["accuracy"]) < 0.02 and card["test"]["low"] < right < card["test"]["high"]
+    for broken in (None, kept.read_bytes()[:2000]):
+        if broken: kept.write_bytes(broken)
+        assert f"kept: {kept}" in gradlr("study", "run", study, "--out", out).stdout
+        assert read_checkpoint(kept).card["test"] == card["test"] and (kept.stat().st_mtime_ns == before) == (broken is None)
+    # packed records hold no weights, and say the same
+    assert gradlr("study", "pack", out, tmp_path/"packed").returncode == 0
+    assert gradlr("report", tmp_path/"packed").returncode == 0
+    page = (tmp_path/"packed"/"report.html").read_text()
+    assert "Best for digits02" in page and "gradlr predict" not in page and codes(page)[0] == codes((out/"report.html").read_text())[1]
+
+@pytest.mark.parametrize("line, says", [('keep = "bset"', "did you mean: best"), ("keep = true", "keep: "), ("keep = 1", "keep: ")])
+def test_what_can_be_kept_is_said(line, says, tmp_path):
+    result = gradlr("study", "show", advising(tmp_path/"a.toml", line))
+    assert result.returncode == 2 and says in result.stderr and "line 1" in result.stderr and "Traceback" not in result.stderr
+
+@pytest.mark.parametrize("old, new, says", [
+    ("[1e-5, 3e-3, 1.0]", "[3e-3]", "grid too narrow"), ("[1e-5, 3e-3, 1.0]", "[1e-7, 3e-7, 1e-6]", "senseless regime"),
+    ("[[experiments]]", '[samples.digits02]\ndata = "digits"\nclasses = ["0", "2"]\ntrain = 60\nvalid = 60\n[[experiments]]', "no test images")],
+    ids=["narrow", "senseless", "no test"])
+def test_nothing_is_kept_where_nothing_has_won(old, new, says, tmp_path):
+    study = advising(tmp_path/"tiny.toml", 'keep = "best"')
+    study.write_text(study.read_text().replace("repeats = 2", "repeats = 1").replace("weights = [1.0, 0.5]", "weights = [1.0]").replace(old, new, 1))
+    result = gradlr("study", "run", study, "--out", tmp_path/"out")
+    assert result.returncode == 0 and not (tmp_path/"out"/"best").exists(), result.stderr
+    line = next(line for line in result.stdout.splitlines() if line.startswith("nothing is kept. No winner for digits02: "))
+    page = html.unescape((tmp_path/"out"/"report.html").read_text())
+    assert says in line and f"<b>{line.removeprefix('nothing is kept. ')}</b>" in page and "Train with it" not in page
+    result = gradlr("predict", tmp_path/"out", study)
+    assert result.returncode == 2 and 'keep = "best"' in result.stderr
+
+@pytest.mark.parametrize("name", ["imagenet", "small64"])
+def test_records_that_are_kept_have_the_keys_that_a_plan_gives_them(name):
+    "Whatever a study's file may say beyond its runs"
+    home = StudyFolder(Path(__file__).parents[1]/"data"/"results"/name)
+    records, study = home.records(), home.study()
+    if (home.path/"precision.txt").exists(): study = replace(study, precision=home.precision())
+    drawn = {(name, repeat): about["fingerprint"] for name, repeats in home.data().items() for repeat, about in enumerate(repeats)}
+    began = {(run["source"], run["repeat"]): run["source_sha256"] for run in (record["run"] for record in records) if run["source"]}
+    planned = {run.key for run in plan(study, wanted(study, outcomes(records)), defaultdict(str, drawn), began) if not run.is_waiting}
+    assert all(Run(**record["run"]).key == record["key"] for record in records)
+    # what holds the body still needs no second mode of batch norm
+    ours = [record["key"] for record in records if (record["run"]["strategy"], record["run"]["batch_norm"]) != ("frozen", "still")]
+    assert len(ours) > 40 and planned >= set(ours)

@@ -104,7 +104,7 @@ def test_ctrl_c_keeps_what_is_trained(tmp_path):
     (["try", "GOOD", "--device", "gpu"], ["gpu"]),
     (["try", "GOOD", "--sice", "64"], ["--sice"]),
     (["predict", "nowhere", "GOOD/dark/0.png"], ["nowhere"]),
-    (["predict", "EMPTY", "GOOD/dark/0.png"], ["network.safetensors"]),
+    (["predict", "EMPTY", "GOOD/dark/0.png"], ["holds no network"]),
     (["predict", "TRIAL", "no.png"], ["there is no 'no.png'"]),
     (["predict", "TRIAL", "README"], ["not an image"]),
     (["predict", "TRIAL"], ["FILE"]),

@@ -105,7 +105,7 @@ def run_to_report(
     how:dict # Options of `execute`, by name
 )->int: # Exit code
     "Run a study, say how it went, and write its report"
-    from gradlr.evidence.answers import answers
+    from gradlr.evidence.answers import answers, winners_of
     from gradlr.evidence.report import write_report
     from gradlr.study.execute import execute
     from gradlr.study.folder import read_records
@@ -127,6 +127,10 @@ def run_to_report(
     if not study.questions:
         for row in answers(results(read_records(out))).query("where == 'all experiments'").itertuples():
             print(f"{row.question} {row.answer.capitalize()}: {row.evidence}.")
+    print(winners_of(out)[0])
+    if study.keep == "best":
+        from gradlr.evidence.keeping import keep_best
+        keep_best(out)
     print(f"report: {write_report(out)}")
     return 0
 
@@ -136,9 +140,12 @@ def study_status(
     json:bool=False # As JSON, for scripts
 )->int: # Exit code
     "Say how many runs are done, diverged, failed and missing"
+    from dataclasses import asdict
+    from gradlr.evidence.answers import winners_of
     from gradlr.study.progress import status, status_in_words
-    state = status(folder)
-    print(json_of(state) if json else status_in_words(state))
+    state, winners = status(folder), winners_of(folder)
+    if json: print(json_of(state | dict(winners=[asdict(one) for one in winners])))
+    else: print(status_in_words(state), f"{'so far: ' if state['missing'] else ''}{winners[0]}", sep="\n")
     return 0
 
 # %% ../../nbs/91_command.study.ipynb #53f161c1

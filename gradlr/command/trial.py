@@ -72,7 +72,7 @@ def _looked_at(
 
 # %% ../../nbs/93_command.trial.ipynb #93a00008
 def predict(
-    model:Annotated[str, Typed("MODEL", "the folder that a trial wrote, or its network.safetensors")],
+    model:Annotated[str, Typed("MODEL", "the folder of a trial or a study, or a network's file")],
     files:list[Annotated[str, Typed("FILE", "an image, or a folder of images")]],
     csv:File|None=None, # Write a row an image there, with a probability by class
     device:Device|None=None, # What to compute on (default: a GPU where there is one)

@@ -20,7 +20,6 @@ from pathlib import Path
 from stat import S_IFDIR, S_IFMT, S_IFREG
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from fastcore.basics import patch
 from pyarrow import parquet
 
@@ -33,7 +32,7 @@ from .settings import Study
 from .toml import read_study, to_toml
 
 # %% ../../nbs/64_study.folder.ipynb #aa13
-_FOLDERS = ("records", "weights", "samples") # In a study's folder; all else in it are files
+_FOLDERS = ("records", "weights", "samples", "best") # In a study's folder; all else in it are files
 _KINDS = {S_IFREG: "file", S_IFDIR: "folder"}
 
 class StudyFolder:
@@ -215,7 +214,8 @@ def held(self:StudyFolder):
 # %% ../../nbs/64_study.folder.ipynb #d1640016
 _WRITTEN = {(): r"(study\.toml|data\.json|precision\.txt|re(sults|cords)\.parquet|report\.html)",
             ("records",): r"[0-9a-f]{20}\.json", ("weights",): r"[0-9a-f]{64}\.safetensors",
-            ("samples",): r"[0-9a-f]{16}-(train|valid|test)\.safetensors"} # Folder → names that a study writes in it
+            ("samples",): r"[0-9a-f]{16}-(train|valid|test)\.safetensors",
+            ("best",): r"[\w.-]+\.safetensors"} # Folder → names that a study writes in it
 
 @patch
 def sweep(self:StudyFolder)->None:
@@ -238,7 +238,8 @@ def adopt(self:StudyFolder,
     there = read_study(file) if file.exists() else None
     # with the comments that somebody may have written
     if there == study: return
-    if there and self.published(): agree(there, study, extend, str(self.path))
+    # what is kept at the end changes no run
+    if there and self.published(): agree(replace(there, keep=study.keep), study, extend, str(self.path))
     else: self._holds_nothing_else(there)
     self._write(file, to_toml(study).encode())
 
@@ -316,4 +317,4 @@ def forget(self:StudyFolder,
     for key in keys: self.record_file(key).unlink(missing_ok=True)
     if not keys & {record["key"] for record in self._packed()}: return
     table = parquet.read_table(self.at("records.parquet"))
-    self._keep_packed(table.filter(pc.invert(pc.is_in(table["key"], pa.array(sorted(keys))))))
+    self._keep_packed(table.filter(pa.array([key not in keys for key in table["key"].to_pylist()])))

@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = ['LEFT_OUT_SHOWN', 'runs_wanted', 'at_most', 'forecast', 'status', 'status_in_words', 'collect', 'failures', 'retry',
-           'published', 'weights_file', 'only_one', 'adopt']
+           'published', 'weights_file', 'best_file', 'only_one', 'adopt']
 
 # %% ../../nbs/67_study.progress.ipynb #ba4
+import hashlib
+import re
 from collections import defaultdict
 from contextlib import AbstractContextManager
 from dataclasses import asdict, fields
@@ -166,6 +168,16 @@ def weights_file(
 )->Path:
     "Where the weights of a source lie"
     return StudyFolder(folder).weights(sha256)
+
+# %% ../../nbs/67_study.progress.ipynb #67d20001
+def best_file(
+    folder:str|Path, # A study's folder
+    target:str # Name of a sample
+)->Path:
+    "Where the best network of a study for a target lies; a name that a file cannot have is hashed"
+    is_plain = re.fullmatch(r"\w[\w.-]{0,49}", target)
+    name = target if is_plain else hashlib.sha256(target.encode()).hexdigest()[:20]
+    return StudyFolder(folder).at("best", f"{name}.safetensors")
 
 # %% ../../nbs/67_study.progress.ipynb #d92781ee
 def only_one(

@@ -20,7 +20,7 @@ from PIL import Image
 from scipy.special import softmax
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from ..errors import drawn
+from ..errors import counted, drawn
 from ..evidence.report import STYLE, picture, template
 from ..files import write_whole
 from ..images.sets import ImageSet, three_channels
@@ -91,8 +91,7 @@ class Answer:
                 f"differences under {100*found.noise:.0f} points are noise here.")
         if found.is_settled: return told
         if not found.seconds: return f"{told} Every image has chosen: only more images would tell them apart."
-        minutes = max(1, round(found.seconds/60))
-        return f"{told} `{self.again} --more` would take about {minutes} minutes to look further."
+        return f"{told} `{self.again} --more` would take about {counted(max(1, round(found.seconds/60)), 'minute')} to look further."
 
     @property
     def evidence(self)->str:

@@ -135,13 +135,18 @@ def read_trial(
 
 # %% ../../nbs/85_trial.plan.ipynb #85a00035
 def network_file(
-    model:str|Path # The folder of a trial, or a file
+    model:str|Path # The folder of a trial, of a study, or of the best networks of a study; or a file
 )->Path:
-    "The network that a trial kept; raises `InputError` for a folder that holds none"
-    model = Path(model).expanduser()
-    if not model.is_dir(): return model
-    if (model/NETWORK_FILE).exists(): return model/NETWORK_FILE
-    raise InputError(f"{str(model)!r} holds no {NETWORK_FILE}: has its trial ended? gradlr try goes on where it was")
+    "The network that was kept; raises `InputError` for a folder that holds none, or several"
+    folder = Path(model).expanduser()
+    if not folder.is_dir(): return folder
+    if (folder/NETWORK_FILE).exists(): return folder/NETWORK_FILE
+    if (folder/"study.toml").exists(): folder = folder/"best"
+    found = sorted(folder.glob("*.safetensors"))
+    if len(found) == 1: return found[0]
+    if found: raise InputError(f"{str(folder)!r} holds {', '.join(file.name for file in found)}: name one of them")
+    raise InputError(f"{str(folder)!r} holds no network: has its trial ended? gradlr try goes on where it was, "
+                     "and a study with keep = \"best\" leaves one")
 
 # %% ../../nbs/85_trial.plan.ipynb #85a0000e
 def standings(

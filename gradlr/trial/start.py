@@ -148,6 +148,8 @@ def train_on(
             keep_attempt(one, material.out)
             done.append(one)
             say(f"{100*one.accuracy:5.1f} %  loss {one.log_loss:.3f}  {one.seconds:4.0f} s  {candidate}, fold {fold + 1}")
+        # what is left of the minutes is not needed: a bar that ends before its total would end in red
+        bar.total = bar.n
     return done
 
 def _seconds_of(

@@ -156,12 +156,12 @@ def trained(
 
 # %% ../../nbs/86_trial.training.ipynb #86a00017
 class Ticking(Callback):
-    "Move a bar on by the seconds that went by"
+    "Move a bar on by the whole seconds that went by"
     def __init__(self,
         bar:tqdm # Whose total is in seconds
     ): self.bar, self.last = bar, time.monotonic()
 
     def after_batch(self):
-        now = time.monotonic()
-        self.bar.update(min(now - self.last, self.bar.total - self.bar.n))
-        self.last = now
+        seconds = int(time.monotonic() - self.last)
+        self.bar.update(min(seconds, self.bar.total - self.bar.n))
+        self.last += seconds
