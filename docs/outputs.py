@@ -1,14 +1,10 @@
-"What cells show, as the site has it: tables with a caption, panels that stand below each other on a phone, no left-over bars"
+"What cells show, as the site has it: tables with a caption, panels that stand below each other on a phone"
 import re
 from collections.abc import Iterator
 from html import escape
 from xml.etree import ElementTree
 
 SVG = "http://www.w3.org/2000/svg"
-
-def without_bars(outputs:list[dict])->list[dict]:
-    "Outputs but for what needs a running kernel: bars of progress, sliders"
-    return [output for output in outputs if not any("widget" in kind for kind in output.get("data", ()))]
 
 def titled(source:str, numbers:Iterator[int], caption:str="")->str:
     "A text whose table has its caption: the one given, or the line with a colon beneath it, as Quarto has it"

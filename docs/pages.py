@@ -14,7 +14,7 @@ from posixpath import dirname, normpath, relpath
 from typing import get_origin
 
 from house import NOTEBOOKS, ROOT, chapters, contents, module_of, notebooks, parts, told
-from outputs import captioned, drawings_of, picture, titled, without_bars
+from outputs import captioned, drawings_of, picture, titled
 
 MODULES = [module_of(chapter) for chapter in chapters() if module_of(chapter) != "all"]
 # Methods that modules give to fastai's Learner
@@ -81,7 +81,7 @@ def code_cell(cell:dict, folded:bool, tables:count)->dict|None:
     "A code cell with its tags; nothing for one that is hidden"
     given, source = directives("".join(cell["source"]))
     if not source or given.keys() & {"hide", "default_exp"}: return None
-    tags, notebook, outputs = [], {}, without_bars(cell["outputs"])
+    tags, notebook, outputs = [], {}, cell["outputs"]
     if "export" in given or folded and "TRAIN = " not in source and given.get("echo") != "false":
         tags, notebook = ["hide-input"], fold(source)
     elif given.get("echo") == "false": tags = ["remove-input"]
