@@ -57,8 +57,8 @@ def tree_is_settled()->Iterator[str]:
 
 def is_left_over(output:dict)->bool:
     "Red text, or what needs the kernel that ran it: a bar of progress, a slider"
-    data = output.get("data", {})
-    is_bar = output["output_type"] == "display_data" and re.search(r"\[\d+:[\d:]+[<,]", "".join(data.get("text/plain", "")))
+    data = output.get("data", {}) if output["output_type"] == "display_data" else {}
+    is_bar = re.search(r"\[\d+:[\d:]+[<,]", "".join(data.get("text/plain", "")))
     return output.get("name") == "stderr" or bool(is_bar) or any("widget" in kind for kind in data)
 
 def clear(notebook:Path)->list[str]:
