@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -14,6 +15,9 @@ from run_notebooks import whole
 from settled import clear, nothing_is_left_over
 
 HERE = Path(__file__).parents[1]
+sys.path.insert(0, str(HERE/"docs"))
+from pages import statements
+
 PAGES = sorted(path for folder in ("analysis", "start") for path in (HERE/"nbs"/folder).glob("*.ipynb"))
 NAMES = [path.stem for path in PAGES]
 # What takes long or writes
@@ -36,9 +40,9 @@ def is_switch(node:ast.stmt)->bool: return isinstance(node, ast.If) and ast.unpa
 @pytest.mark.parametrize("path", [path for path in PAGES if path.stem not in OWN], ids=lambda path: path.stem)
 def test_what_takes_long_or_writes_stands_behind_a_switch_that_is_off(path):
     source = "\n".join("".join(cell["source"]) for cell in code(path))
-    statements = ast.parse(source).body
-    assert not [name for node in statements if not is_switch(node) for name in acts(node)]
-    behind = any(map(is_switch, statements))
+    nodes = statements(source)
+    assert not [name for node in nodes if not is_switch(node) for name in acts(node)]
+    behind = any(map(is_switch, nodes))
     assert source.count("TRAIN = None\n") == behind and "eval: false" not in source
     assert (whole(source).count('\nTRAIN = "demo"\n') == 1) == behind
     assert "../out" not in source, "a notebook's `out` lies beside it"
