@@ -68,9 +68,9 @@ def directives(source:str)->tuple[dict,str]:
     return {key.strip(): value.strip().strip('"') for key, value in pairs}, rest.strip()
 
 def defined(source:str)->list[str]:
-    "The public names that a cell defines"
-    names = re.findall(r"^(?:def|class) ([A-Za-z]\w*)|^([A-Z]\w*) =", source, flags=re.M)
-    return [one or other for one, other in names]
+    "The names that a cell defines: the public ones, if there are any"
+    names = [one or other for one, other in re.findall(r"^(?:def|class) (\w+)|^([A-Z]\w*) =", source, flags=re.M)]
+    return [name for name in names if not name.startswith("_")] or names
 
 def statements(source:str)->list[ast.stmt]:
     "What a cell does, without what it asks of IPython"

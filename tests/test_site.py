@@ -116,7 +116,8 @@ def test_a_table_without_a_caption_is_an_example_of_a_definition():
 
 @pytest.mark.parametrize("source, said", [
     ("import os\nfrom re import sub", "Imports"), ("assert x\ntest_eq(1, 1)", "Checks"), ("x = 1", "Code"), ("%pip install x\nimport os", "Imports"),
-    ("def f(): pass\nSIZES = 1\nclass A: pass", "Code: f, SIZES, A"), ("if TRAIN: go()", "Code")])
+    ("def f(): pass\nSIZES = 1\nclass A: pass", "Code: f, SIZES, A"), ("def f(): pass\ndef _g(): pass", "Code: f"),
+    ("def _g(): pass\nx = _g()", "Code: _g"), ("if x:\n    %pip install y\nelse: z()", "Code"), ("if TRAIN: go()", "Code")])
 def test_a_fold_says_what_is_in_it(source, said): assert bar(source) == said
 
 def test_it_is_built_without_warnings(site): assert (SITE/"index.html").is_file() and len(pages()) > 25
