@@ -7,7 +7,7 @@ READY := .venv/.installed
 NEWEST := .fastai-newest
 PIP := $(BIN)/python -m pip install --quiet --progress-bar off
 
-.PHONY: help demo test fresh docs notebooks lab bench soak clean
+.PHONY: help demo test fresh docs notebooks lab bench soak walk clean
 
 help:
 	@echo "make demo    a whole study on embedded images, a few minutes; ends with a report"
@@ -18,6 +18,7 @@ help:
 	@echo "make lab     JupyterLab, with hooks that keep notebooks clean"
 	@echo "make bench   speed beside named peers, kept in data/results/speed; half an hour on a quiet machine"
 	@echo "make soak    studies that are killed, that stand still, whose disks are full, and damaged files of every kind; forty minutes"
+	@echo "make walk    the README's first commands in a fresh environment, and a notebook in a browser, with a clock; fifteen minutes"
 	@echo "make clean   remove environments, builds and the demo's output"
 
 $(READY): settings.ini setup.py pyproject.toml
@@ -65,6 +66,9 @@ bench: $(READY)
 soak: $(READY)
 	@mkdir -p data/results/soak out
 	@set -o pipefail; $(BIN)/python -W ignore tests/soak.py | tee out/soak.txt && mv out/soak.txt data/results/soak/soak.txt
+
+walk: $(READY)
+	@$(BIN)/python -W ignore tests/walk.py
 
 clean:
 	rm -rf .venv $(NEWEST) _docs _proc build dist *.egg-info out/demo

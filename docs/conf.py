@@ -25,6 +25,8 @@ nb_execution_mode = "off"
 # No scripts from elsewhere: a page shows pictures and tables
 nb_ipywidgets_js = {}
 nb_merge_streams = True
+# What names no language is of none
+highlight_language = "none"
 # Tables in outputs too
 nb_render_markdown_format = "myst"
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "dollarmath"]

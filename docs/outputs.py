@@ -1,4 +1,4 @@
-"What cells show, as the site has it: tables with a caption, panels that stand below each other on a phone, no left-over bars"
+"What cells show, as the site has it: tables with a caption, panels that stand below each other on a phone"
 import re
 from collections.abc import Iterator
 from html import escape
@@ -6,23 +6,21 @@ from xml.etree import ElementTree
 
 SVG = "http://www.w3.org/2000/svg"
 
-def without_bars(outputs:list[dict])->list[dict]:
-    "Outputs but for what needs a running kernel: bars of progress, sliders"
-    return [output for output in outputs if not any("widget" in kind for kind in output.get("data", ()))]
-
 def titled(source:str, numbers:Iterator[int], caption:str="")->str:
     "A text whose table has its caption: the one given, or the line with a colon beneath it, as Quarto has it"
     def directive(found:re.Match)->str:
         said = found[2] or caption
-        return f"```{{table}} Table {next(numbers)}. {said}\n{found[1]}```\n" if said else found[0]
+        return f":::{{table}} Table {next(numbers)}. {said}\n{found[1]}:::\n" if said else found[0]
     return re.sub(r"((?:^\|.*(?:\n|\Z))+)(?:\n: (.*))?", directive, source, flags=re.M)
 
 def captioned(outputs:list[dict], numbers:Iterator[int], caption:str)->list[dict]:
     "Outputs whose tables have the caption"
+    if not caption: return outputs
+    said = re.sub(r"`(.*?)`", r"<code>\1</code>", escape(caption, quote=False))
     def with_caption(kind:str, shown:str|list[str])->str|list[str]:
         if kind == "text/markdown": return titled("".join(shown), numbers, caption)
         if kind != "text/html": return shown
-        return re.sub(r"<table[^>]*>", lambda table: f"{table[0]}<caption>Table {next(numbers)}. {escape(caption)}</caption>",
+        return re.sub(r"<table[^>]*>", lambda table: f"{table[0]}<caption>Table {next(numbers)}. {said}</caption>",
                       "".join(shown))
     return [output | dict(data={kind: with_caption(kind, shown) for kind, shown in output["data"].items()})
             if "data" in output else output for output in outputs]

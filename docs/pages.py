@@ -7,14 +7,14 @@ import shutil
 import sys
 from configparser import ConfigParser
 from functools import cache
-from inspect import signature
+from inspect import getdoc, signature
 from itertools import count
 from pathlib import Path, PurePosixPath
 from posixpath import dirname, normpath, relpath
 from typing import get_origin
 
 from house import NOTEBOOKS, ROOT, chapters, contents, module_of, notebooks, parts, told
-from outputs import captioned, drawings_of, picture, titled, without_bars
+from outputs import captioned, drawings_of, picture, titled
 
 MODULES = [module_of(chapter) for chapter in chapters() if module_of(chapter) != "all"]
 # Methods that modules give to fastai's Learner
@@ -24,6 +24,11 @@ def page_of(path:str)->str:
     "`21_networks.layers.ipynb` → `networks/layers`, `analysis/search.ipynb` → `analysis/search`"
     path = PurePosixPath(path)
     return str(path.parent/re.sub(r"^\d+_", "", path.stem).replace(".", "/"))
+
+def exported(module:str, names:list[str])->dict[str,object]:
+    "Those of the names that a module exports, and what they stand for"
+    home = importlib.import_module(f"gradlr.{module}")
+    return {name: getattr(home, name) for name in names if name in home.__all__}
 
 def public_names()->dict[str,str]:
     "Every exported name → where the API explains it"
@@ -62,32 +67,45 @@ def directives(source:str)->tuple[dict,str]:
     rest = "\n".join(line for line in lines if not line.startswith("#|"))
     return {key.strip(): value.strip().strip('"') for key, value in pairs}, rest.strip()
 
-def defined(source:str)->str:
-    "The public names that a cell defines, as a summary"
-    names = re.findall(r"^(?:def|class) ([A-Za-z]\w*)|^([A-Z]\w*) =", source, flags=re.M)
-    return ", ".join(one or other for one, other in names)
+def defined(source:str)->list[str]:
+    "The names that a cell defines: the public ones, if there are any"
+    names = [one or other for one, other in re.findall(r"^(?:def|class) (\w+)|^([A-Z]\w*) =", source, flags=re.M)]
+    return [name for name in names if not name.startswith("_")] or names
+
+def statements(source:str)->list[ast.stmt]:
+    "What a cell does, without what it asks of IPython"
+    return ast.parse(re.sub(r"^( *)[%!].*", r"\1pass", source, flags=re.M)).body
 
 def bar(source:str)->str:
     "What is written on a fold: what its code defines or is, so that nobody opens it in vain"
-    if names := defined(source): return f"Code: {names}"
-    statements = ast.parse(re.sub(r"^[%!].*", "", source, flags=re.M)).body
-    if all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in statements): return "Imports"
-    checks = [isinstance(node, ast.Assert) or ast.unparse(node).startswith("test_") for node in statements]
+    if names := defined(source): return f"Code: {', '.join(names)}"
+    nodes = [node for node in statements(source) if not isinstance(node, ast.Pass)]
+    if all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in nodes): return "Imports"
+    checks = [isinstance(node, ast.Assert) or ast.unparse(node).startswith("test_") for node in nodes]
     return "Checks" if all(checks) else "Code"
 
 def fold(source:str)->dict[str,str]: return dict.fromkeys(("code_prompt_show", "code_prompt_hide"), bar(source))
 
-def code_cell(cell:dict, folded:bool, tables:count)->dict|None:
+def example_of(source:str, above:dict[str,object])->str:
+    "The caption of a table that was given none: the definition above it that the cell uses, else the last one"
+    last = ast.unparse(statements(source)[-1])
+    used = [name for name in re.findall(r"\w+", f"{last} {source}") if name in above]
+    name = next(iter(used or reversed(above)), None)
+    if name is None: return ""
+    about = getdoc(above[name]) if callable(above[name]) else ""
+    return f"`{name}`: {about.splitlines()[0].partition('; raises ')[0]}." if about else f"What `{name}` holds."
+
+def code_cell(cell:dict, folded:bool, tables:count, above:dict[str,object])->dict|None:
     "A code cell with its tags; nothing for one that is hidden"
     given, source = directives("".join(cell["source"]))
     if not source or given.keys() & {"hide", "default_exp"}: return None
-    tags, notebook, outputs = [], {}, without_bars(cell["outputs"])
+    tags, notebook, outputs = [], {}, cell["outputs"]
     if "export" in given or folded and "TRAIN = " not in source and given.get("echo") != "false":
         tags, notebook = ["hide-input"], fold(source)
     elif given.get("echo") == "false": tags = ["remove-input"]
     if "fig-cap" in given: notebook["figure"] = dict(caption=given["fig-cap"], name=given["label"])
     if "fig-alt" in given: notebook["image"] = dict(alt=given["fig-alt"])
-    if "tbl-cap" in given: outputs = captioned(outputs, tables, given["tbl-cap"])
+    if outputs: outputs = captioned(outputs, tables, given.get("tbl-cap") or example_of(source, above))
     return cell | dict(source=source, outputs=outputs, metadata=dict(tags=tags, mystnb=notebook))
 
 def is_fold(cell:dict)->bool: return "hide-input" in cell["metadata"].get("tags", ())
@@ -106,11 +124,13 @@ def joined(cells:list[dict])->list[dict]:
 
 def page(path:Path, names:dict[str,str])->dict:
     "A notebook as Sphinx shows it: pages of findings fold their code, chapters only what they export"
-    notebook, cells, tables = json.loads(path.read_text(encoding="utf-8")), [], count(1)
+    notebook, cells, tables, above = json.loads(path.read_text(encoding="utf-8")), [], count(1), {}
     folded = path.parent.name == "analysis" or path.stem in ("index", "repeat")
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
-        if cell["cell_type"] == "code": cells.append(code_cell(cell, folded, tables))
+        if cell["cell_type"] == "code":
+            if "#| export" in source: above |= exported(module_of(path), defined(source))
+            cells.append(code_cell(cell, folded, tables, above))
         elif not source.startswith("## Export"):
             source = titled(source, tables)
             cells.append(cell | dict(source=markdown(source, names, path.relative_to(NOTEBOOKS).as_posix())))

@@ -1,4 +1,4 @@
-"README.md from the landing notebook: its words and its tables; links lead to the notebooks"
+"README.md from the landing notebook: its words and its tables, without captions; links lead to the notebooks"
 import json
 import re
 from pathlib import Path
@@ -13,6 +13,7 @@ def readme()->str:
         else:
             shown = (output.get("data", {}) for output in cell["outputs"])
             parts += ["".join(data["text/markdown"]) for data in shown if "text/markdown" in data]
-    return re.sub(r"\]\(([\w./-]+\.ipynb)\)", r"](nbs/\1)", "\n\n".join(parts)) + "\n"
+    text = re.sub(r"^(\|.*\n)\n: .*\n", r"\1", "\n\n".join(parts), flags=re.M)
+    return re.sub(r"\]\(([\w./-]+\.ipynb)\)", r"](nbs/\1)", text) + "\n"
 
 if __name__ == "__main__": (ROOT/"README.md").write_text(readme())

@@ -55,13 +55,33 @@ def tree_is_settled()->Iterator[str]:
             yield f"{file}: changed by export or clean; commit notebook and module together, cleaned"
     print(f"notebooks and modules: {len(after)}")
 
-def outputs_are_clean()->Iterator[str]:
-    "No warnings, and no paths of the machine that a notebook ran on"
+def is_left_over(output:dict)->bool:
+    "Red text, or what needs the kernel that ran it: a bar of progress, a slider"
+    data = output.get("data", {}) if output["output_type"] == "display_data" else {}
+    is_bar = re.search(r"\[\d+:[\d:]+[<,]", "".join(data.get("text/plain", "")))
+    return output.get("name") == "stderr" or bool(is_bar) or any("widget" in kind for kind in data)
+
+def clear(notebook:Path)->list[str]:
+    "Remove from a notebook what is left over in its outputs; the ids of the cells where it was"
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    had = [cell for cell in content["cells"] if any(map(is_left_over, cell.get("outputs", ())))]
+    for cell in had: cell["outputs"] = [output for output in cell["outputs"] if not is_left_over(output)]
+    if content["metadata"].pop("widgets", None) or had:
+        written = json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+        notebook.write_text(written, encoding="utf-8", newline="\n")
+    return [cell["id"] for cell in had]
+
+def nothing_is_left_over()->Iterator[str]:
+    "Outputs are what a reader is to see; the rest is cleared"
+    for notebook in notebooks():
+        for cell in clear(notebook):
+            yield f"{named(notebook)}: a bar or a warning was left in cell {cell}; it is cleared, commit the notebook"
+
+def outputs_name_no_machine()->Iterator[str]:
+    "No paths of the machine that a notebook ran on"
     of_this_machine = {json.dumps(str(path))[1:-1] for path in (ROOT, Path(sys.prefix), Path.home())}
     for notebook in notebooks():
         outputs = [output for *_, some in code_cells(notebook) for output in some]
-        if any(output.get("name") == "stderr" for output in outputs):
-            yield f"{named(notebook)}: warnings among its outputs; clear them"
         for path in of_this_machine:
             if path in json.dumps(outputs): yield f"{named(notebook)}: {path} among its outputs; show what is below it"
 
@@ -175,8 +195,8 @@ def ruff_finds_nothing()->Iterator[str]:
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if result.returncode: yield "ruff:\n" + (result.stdout + result.stderr).strip()
 
-CHECKS = (tree_is_settled, outputs_are_clean, numbers_rise_with_imports, nothing_goes_round, modules_in_strings,
-          private_names_stay_at_home, rooms_are_small, lines_are_short, cells_hold_one_definition,
+CHECKS = (tree_is_settled, nothing_is_left_over, outputs_name_no_machine, numbers_rise_with_imports, nothing_goes_round,
+          modules_in_strings, private_names_stay_at_home, rooms_are_small, lines_are_short, cells_hold_one_definition,
           chapters_are_listed_in_order, site_shows_every_chapter, picture_is_fresh, ruff_finds_nothing)
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from gradlr.study.folder import read_records
 from gradlr.study.results import results
 from gradlr.trial.answer import shown
 from gradlr.trial.plan import lead, read_attempts, winner
+from walk import first_lines
 
 HERE = Path(__file__).parent.parent
 sys.path.insert(0, str(HERE/"docs"))
@@ -45,6 +46,9 @@ def test_the_trial_that_it_shows_is_in_the_records():
     assert f"it is {100*found.ahead:.1f} points ahead of {found.rival}; " in printed
     assert f"differences under {100*found.noise:.0f} points" in printed
     for row in shown(trained).to_string().splitlines(): assert row in printed
+
+def test_its_first_lines_are_a_newcomers_way():
+    assert [line.split()[:2] for line in first_lines(README)] == [["pip", "install"], ["gradlr", "try"], ["gradlr", "predict"]]
 
 def test_its_links_lead_somewhere():
     links = re.findall(r"\]\(([^)#]+)\)", README)

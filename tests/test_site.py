@@ -19,8 +19,8 @@ from matplotlib import pyplot as plt
 HERE = Path(__file__).parents[1]
 sys.path.insert(0, str(HERE/"docs"))
 from house import notebooks, parts, told
-from outputs import captioned, one_a_row, titled, without_bars
-from pages import bar, page_of
+from outputs import captioned, one_a_row, titled
+from pages import bar, example_of, page_of
 
 SITE = HERE/"_docs"/"site"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -95,19 +95,29 @@ def test_panels_of_one_row_come_one_a_row():
 def test_tables_are_captioned_and_nothing_else_is():
     table = "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
     assert titled(f"x\n\n{table}\ny | z", count(1)) == f"x\n\n{table}\ny | z"
-    assert titled(f"{table}\n: About *it*\n\nmore", count(3)) == f"```{{table}} Table 3. About *it*\n{table}```\n\n\nmore"
+    assert titled(f"{table}\n: About *it*\n\nmore", count(3)) == f":::{{table}} Table 3. About *it*\n{table}:::\n\n\nmore"
     html = dict(data={"text/html": ["<div><table border=1>", "<tr></table>"], "text/plain": "<table>"})
     stream = dict(output_type="stream", text="<table>")
-    shown = captioned([stream, html, html], count(1), "a < b")
+    assert captioned([stream, html], count(1), "") == [stream, html]
+    shown = captioned([stream, html, html], count(1), "`a` < b")
     assert shown[0] == stream and [one["data"]["text/plain"] for one in shown[1:]] == ["<table>"]*2
     assert [re.search("<caption>(.*)</caption>", one["data"]["text/html"])[1] for one in shown[1:]] == [
-        "Table 1. a &lt; b", "Table 2. a &lt; b"]
-    left = dict(data={"application/vnd.jupyter.widget-view+json": {}, "text/plain": "0%"})
-    assert without_bars([left, stream, html]) == [stream, html]
+        "Table 1. <code>a</code> &lt; b", "Table 2. <code>a</code> &lt; b"]
+
+def test_a_table_without_a_caption_is_an_example_of_a_definition():
+    def twice(x):
+        """Two times x; raises `InputError` for words
+        and more"""
+    above = dict(twice=twice, half=lambda x: x/2, SIZES=(1, 2))
+    for source in ("twice(1)", "x = twice(1)\nx", "half = 2\npd.DataFrame({half: twice(2)})[twice(half)].T"):
+        assert example_of(source.replace("half", "h"), above) == "`twice`: Two times x."
+    assert example_of("table.T", above) == example_of("pd.Series(SIZES)", above) == "What `SIZES` holds."
+    assert example_of("half(1)", above) == "What `half` holds." and example_of("x", {}) == ""
 
 @pytest.mark.parametrize("source, said", [
     ("import os\nfrom re import sub", "Imports"), ("assert x\ntest_eq(1, 1)", "Checks"), ("x = 1", "Code"), ("%pip install x\nimport os", "Imports"),
-    ("def f(): pass\nSIZES = 1\nclass A: pass", "Code: f, SIZES, A"), ("if TRAIN: go()", "Code")])
+    ("def f(): pass\nSIZES = 1\nclass A: pass", "Code: f, SIZES, A"), ("def f(): pass\ndef _g(): pass", "Code: f"),
+    ("def _g(): pass\nx = _g()", "Code: _g"), ("if x:\n    %pip install y\nelse: z()", "Code"), ("if TRAIN: go()", "Code")])
 def test_a_fold_says_what_is_in_it(source, said): assert bar(source) == said
 
 def test_it_is_built_without_warnings(site): assert (SITE/"index.html").is_file() and len(pages()) > 25
@@ -191,10 +201,10 @@ def test_figures_and_tables_count_anew_on_every_page(site):
         captions = [found.text.split(".")[0].strip() for found in soup(path).select("article caption") if "Table" in found.text]
         assert captions == [f"Table {i}" for i in range(1, len(captions) + 1)], path
 
-def test_every_table_of_a_finding_has_a_caption(site):
-    findings = [path for path in pages() if path.startswith("analysis/")]
-    for path in (*findings, "start/rates.html", "background.html", "repeat.html"):
-        for table in soup(path).select("article table"): assert table.caption, (path, table.text[:80])
+def test_every_table_has_a_caption(site):
+    for path in pages():
+        # Those of parameters stand beneath what they belong to; an index is laid out in one
+        for table in soup(path).select("article table:not(.parameters, .indextable)"): assert table.caption, (path, table.text[:80])
 
 def test_no_fold_is_opened_in_vain(site):
     for path in pages():

@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from ..images.samples import SAMPLES, Sample
+from ..images.samples import SAMPLES
 from ..statistics.search import Cell, hopeless, propose
 from ..statistics.sequential import decide, looks
 from ..statistics.verdicts import connected
