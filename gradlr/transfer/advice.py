@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 import pandas as pd
@@ -46,10 +47,9 @@ def evidence_in_words(
 def _about_the_source(
     found:dict # Of the benchmark of sources
 )->str:
-    "How well the best source was chosen, in points of accuracy and percent of the loss"
-    return (f"the source: {found['predictor']} of its features. Of {found['sources']} sources, "
-            f"it chose the best one for {found['right']} of {found['targets']} targets. "
-            f"Its choice gave up {found['points']} points of accuracy "
+    "How well a source was chosen, in points of accuracy and percent of the loss"
+    return (f"the source: {found['predictor']} chose the best one of {found['sources']} "
+            f"for {found['right']} of {found['targets']} targets. Its choice gave up {found['points']} points of accuracy "
             f"(always the source that is best on average {found['static_points']}, "
             f"one at random {found['random_points']}), "
             f"and {found['lost']} % of the loss ({found['low']} to {found['high']}; "
@@ -91,7 +91,8 @@ def about_the_case(
     new = [what for what, told in is_new.items() if told]
     here = f"no past case had {' or '.join(new)}, as this one has" if new else "this one is like them"
     return (f"cases like this one: all were of {' or '.join(networks)} at {' or '.join(map(str, sizes))} px "
-            f"with {' or '.join(map(str, counts))} images a class; {here}")
+            f"with {' or '.join(map(str, counts))} images a class; {here}. "
+            f"{past['sound']} of the {evidence['sources']['targets']} targets were judged as studies are today")
 
 # %% ../../nbs/84_transfer.advice.ipynb #1c12e267
 def rank_sources(
@@ -215,8 +216,8 @@ class Advice:
         return "\n".join([
             f"Start from {self.start_from} ({self.network}) at {self.size} px:", "",
             *(f"    {line}".rstrip() for line in self.code.split("\n")), "",
-            *(f"note: {line}" for line in self.notes), *_of_ranking(self.ranked, self.evidence), "",
-            "How often such advice was right:", *(f"  {line}" for line in [*evidence_in_words(self.evidence), about]),
+            *(f"note: {line}\n" for line in self.notes), *_of_ranking(self.ranked, self.evidence), "",
+            "How often such advice was right:", *_wrapped([*evidence_in_words(self.evidence), about]),
             f"{self.target}: looked at {self.images} images{some}, {self.classes} classes; {self.seconds} s"])
 
     def as_dict(self)->dict: # What `gradlr advise --json` prints
@@ -235,11 +236,19 @@ def _of_ranking(
 )->list[str]: # Lines
     "The table of the sources, and how they were ranked"
     if len(ranked) == 1: return ["There was one source, so nothing was chosen."]
-    shown = {"network": ranked["network"], "size": [f"{size} px" for size in ranked["size"]],
-             "first in random halves": [f"{100*share:.0f} %" for share in ranked["first"]]}
-    table = pd.DataFrame(shown, index=ranked.index).reset_index().to_string(index=False)
+    rows = [("source", "network", "size", "first in random halves")]
+    for row in ranked.itertuples(): rows.append((row.Index, row.network, f"{row.size} px", f"{100*row.first:.0f} %"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     does = PREDICTORS[evidence["sources"]["predictor"]].does
-    return [table, f"First is the source with the highest score, {does}: only scores of the same images compare."]
+    return [*table, *_wrapped([f"First is the source with the highest score, which is the {does}. "
+                               "Its scale is its own: higher is better, and only scores of the same images compare."])]
+
+def _wrapped(
+    lines:list[str] # Of any length
+)->list[str]: # That fit a terminal
+    "Indented lines"
+    return [part for line in lines for part in wrap(line, 100, initial_indent="  ", subsequent_indent="    ")]
 
 # %% ../../nbs/84_transfer.advice.ipynb #4a56b5c1
 def advise(
