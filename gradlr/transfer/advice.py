@@ -49,7 +49,8 @@ def _about_the_source(
 )->str:
     "How well a source was chosen, in points of accuracy and percent of the loss"
     return (f"the source: {found['predictor']} chose the best one of {found['sources']} "
-            f"for {found['right']} of {found['targets']} targets. Its choice gave up {found['points']} points of accuracy "
+            f"for {found['right']} of {found['targets']} targets. "
+            f"Its choice gave up {found['points']} points of accuracy "
             f"(always the source that is best on average {found['static_points']}, "
             f"one at random {found['random_points']}), "
             f"and {found['lost']} % of the loss ({found['low']} to {found['high']}; "
@@ -211,14 +212,15 @@ class Advice:
 
     def __repr__(self)->str:
         "In words, as the command prints it"
-        some = f" of {MOST_CLASSES}" if self.classes > MOST_CLASSES else ""
+        some = f" of {MOST_CLASSES} of them" if self.classes > MOST_CLASSES else ""
+        notes = [*(f"note: {line}" for line in self.notes), ""] if self.notes else []
         about = about_the_case(self.network, self.size, self.per_class, self.evidence)
         return "\n".join([
             f"Start from {self.start_from} ({self.network}) at {self.size} px:", "",
             *(f"    {line}".rstrip() for line in self.code.split("\n")), "",
-            *(f"note: {line}\n" for line in self.notes), *_of_ranking(self.ranked, self.evidence), "",
+            *notes, *_of_ranking(self.ranked, self.evidence), "",
             "How often such advice was right:", *_wrapped([*evidence_in_words(self.evidence), about]),
-            f"{self.target}: looked at {self.images} images{some}, {self.classes} classes; {self.seconds} s"])
+            f"{self.target}: {self.classes} classes; looked at {self.images} images{some}; {self.seconds} s"])
 
     def as_dict(self)->dict: # What `gradlr advise --json` prints
         "As plain values"
@@ -276,9 +278,9 @@ def advise(
     source, fixed = found[best], EVIDENCE["rates"]
     start = _as_code(best, given[best], network and source.network)
     code = snippet(asked.place, source, start, rates.head_lr, min(16, int(0.8*len(images))))
-    return Advice(asked.name, len(images), asked.classes, asked.per_class, source.inputs.size, source.network, ranked,
-                  best, rates, fixed["weight"], fixed["weight_lr"], code, notes + _too_small(own, found), EVIDENCE,
-                  round(time.perf_counter() - begin, 1))
+    return Advice(asked.name, len(some_images(images, PER_CLASS)), asked.classes, asked.per_class, source.inputs.size,
+                  source.network, ranked, best, rates, fixed["weight"], fixed["weight_lr"], code,
+                  notes + _too_small(own, found), EVIDENCE, round(time.perf_counter() - begin, 1))
 
 # %% ../../nbs/84_transfer.advice.ipynb #84e00017
 def _as_code(
