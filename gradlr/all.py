@@ -22,6 +22,7 @@ from .images.datasets import *
 from .images.drawing import *
 from .images.loaders import *
 from .images.survey import *
+from .images.glance import *
 from .networks.architectures import *
 from .networks.layers import *
 from .networks.inputs import *
@@ -35,6 +36,7 @@ from .rates.figures import *
 from .rates.finder import *
 from .rates.learners import *
 from .rates.training import *
+from .rates.snippet import *
 from .distances.space import *
 from .distances.hausdorff import *
 from .distances.classes import *

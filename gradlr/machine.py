@@ -51,8 +51,8 @@ def use_device(
     name:str # "cuda", "mps" (Apple's GPU) or "cpu"
 )->None:
     "Train on this device, in this process and those that it starts; raises `InputError` where it is not there"
-    from fastai.torch_core import defaults
     os.environ[DEVICE_VARIABLE] = _here(name)
+    from fastai.torch_core import defaults
     # fastai's own choice, as `default_device` sets it; that function would also start CUDA, which takes GPU memory
     defaults.use_cuda = name != "cpu"
 

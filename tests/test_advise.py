@@ -1,13 +1,18 @@
 "Advice on a user's own folder, as the command gives it"
 import json
+import re
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 import timm
 import torch
+import torchvision
 from fastai.torch_core import set_seed
+from huggingface_hub import constants
 from PIL import Image
+from safetensors.torch import save_file
 
 from conftest import data_folder, gradlr
 from gradlr.cli import main
@@ -55,12 +60,89 @@ def test_advice_on_four_classes_of_cifar(tmp_path):
     assert 0 < told["head_lr"] <= told["evidence"]["rates"]["head_lr"]
     assert sum(row["first"] for row in rows) == pytest.approx(1)
 
+def images(folder:Path, *classes, n=8, side=20)->Path:
+    "A folder of images, all of them different"
+    for name in classes:
+        (folder/name).mkdir(parents=True)
+        for i in range(n): Image.new("RGB", (side, side), (20*i, ord(name[0]), 100)).save(folder/name/f"{i}.png")
+    return folder
+
+def told(capsys, *arguments)->dict:
+    "What the command says as JSON"
+    assert main(["advise", *arguments, "--json"]) == 0, capsys.readouterr().err
+    return json.loads(capsys.readouterr().out)
+
+@pytest.fixture
+def cached(tmp_path, monkeypatch)->None:
+    "Weights of torchvision and timm where these keep what they downloaded"
+    monkeypatch.chdir(tmp_path)
+    before = torch.hub.get_dir()
+    torch.hub.set_dir(str(tmp_path/"hub"))
+    (tmp_path/"hub"/"checkpoints").mkdir(parents=True)
+    name = Path(torchvision.models.ResNet18_Weights.DEFAULT.url).name
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path/"hub"/"checkpoints"/name)
+    repository = tmp_path/"hf"/"models--timm--test_resnet.r160_in1k"
+    (repository/"refs").mkdir(parents=True)
+    (repository/"refs"/"main").write_text("0")
+    (repository/"snapshots"/"0").mkdir(parents=True)
+    save_file(timm.create_model("test_resnet").state_dict(), repository/"snapshots"/"0"/"model.safetensors")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path/"hf"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    yield
+    torch.hub.set_dir(before)
+
+@pytest.mark.parametrize("source, line", [
+    ("torchvision/resnet18", "vision_learner(dls, resnet18, normalize=False, metrics=accuracy)"),
+    ("torchvision/resnet18.IMAGENET1K_V1", "vision_learner(dls, resnet18, weights='IMAGENET1K_V1', "),
+    ("imagenet=resnet18", "vision_learner(dls, resnet18, "),
+    ("timm/test_resnet.r160_in1k", "vision_learner(dls, 'test_resnet.r160_in1k', "),
+    ("lite0", "target_learner(dls, 'lite0')"),
+    ("own.pth=timm/test_resnet", "target_learner(dls, 'own.pth=timm/test_resnet')"),
+])
+def test_the_code_trains_every_layer(tmp_path, capsys, cached, source, line):
+    "Pasted as it is printed, and nothing else"
+    images(tmp_path/"mine", "cat", "dog")
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path/"own.pth")
+    code = told(capsys, "--target", "mine", "--source", source, "--size", "32")["code"]
+    assert line in code
+    build, fit = code.rsplit("\n", 1)
+    known = {}
+    exec(build, known)
+    learn = known["learn"]
+    before = {name: weights.detach().clone() for name, weights in learn.model.named_parameters()}
+    with learn.no_bar(), learn.no_logging(): exec(fit, known)
+    assert [name for name, weights in learn.model.named_parameters() if torch.equal(weights, before[name])] == []
+    assert learn.dls.one_batch()[0].shape[-2:] == (32, 32)
+
+def test_sources_at_hand_and_parts_of_a_folder(tmp_path, capsys, cached):
+    "As `gradlr try` takes them; small images are enlarged fourfold, and what is no image is told"
+    images(tmp_path/"mine"/"train", "cat", "dog")
+    images(tmp_path/"mine"/"val", "cat", "dog", n=2)
+    (tmp_path/"mine"/"train"/"cat"/"Thumbs.db").write_text("no image")
+    advice = told(capsys, "--target", "mine")
+    assert {row["source"]: row["size"] for row in advice["sources"]} == {"lite0": 80, "torchvision/resnet18": 80}
+    assert "'mine', train='train', valid='val'," in advice["code"]
+    left_out, small = advice["notes"]
+    assert "train/cat/Thumbs.db" in left_out and "choose a size of 96 or more" in small
+    assert len(told(capsys, "--target", "mine", "--size", "96")["notes"]) == 1
+
+def test_words_say_what_they_mean(tmp_path, capsys, cached):
+    "Answer, code, table, evidence; no number without its name"
+    images(tmp_path/"mine", "cat", "dog", side=64)
+    assert main(["advise", "--target", "mine"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Start from ") and lines[0].endswith(" at 224 px:")
+    first, = (i for i, line in enumerate(lines) if line.startswith("source "))
+    heads, *rows = (re.split(r"\s{2,}", line) for line in lines[first:first + 3])
+    assert heads == ["source", "network", "size", "first in random halves"]
+    assert sum(float(row[3].removesuffix(" %")) for row in rows) == 100
+    text = " ".join(" ".join(lines).split())
+    assert "no past case had" in text and "224 px" in text and "8 images a class" in text
+    assert "0 of the 8 targets were judged as studies are today" in text
+
 def test_wrong_advice_is_explained(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("cat", "dog"):
-        (tmp_path/"mine"/name).mkdir(parents=True)
-        for i in range(8):
-            Image.new("RGB", (20, 20), (30*i, ord(name[0]), 100)).save(tmp_path/"mine"/name/f"{i}.png")
+    images(tmp_path/"mine", "cat", "dog")
     torch.save(timm.create_model("resnet18").state_dict(), tmp_path/"small.pth")
     (tmp_path/"notes.txt").write_text("no weights")
     for target, source, words in (

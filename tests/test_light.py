@@ -13,7 +13,7 @@ LIGHT = ("errors", "files", "machine", "engines", "clusters", "arrays", "images.
          "rates.schedules", "rates.strategies", "rates.optimizers", "networks.architectures",
          "statistics.search", "study.settings", "study.toml", "study.plan", "study.folder", "study.progress", "study.results",
          "statistics.intervals", "statistics.verdicts", "statistics.sequential", "evidence.tables", "evidence.answers",
-         "command.types", "command.study", "command.questions", "command.trial", "cli", "shell")
+         "transfer.predictors", "command.types", "command.study", "command.questions", "command.trial", "cli", "shell")
 DRAWING = ("rates.figures", "evidence.figures", "evidence.report") # These draw, so they may import matplotlib
 
 def imported(module:str)->set[str]:
@@ -32,7 +32,8 @@ def test_draws_without_torch(module):
     assert imported(module) <= {"matplotlib"}
 
 @pytest.mark.parametrize("typed", ["", "--help", "--version", "study", "study run --help", "study show demo",
-                                   "list samples", "list strategies", "list networks", "study run demo --jobs none"])
+                                   "list samples", "list strategies", "list networks", "list predictors",
+                                   "study run demo --jobs none"])
 def test_what_computes_nothing_answers_at_once(typed):
     "In seconds of the processor, since others may be at work"
     before = os.times()

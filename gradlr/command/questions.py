@@ -89,10 +89,11 @@ def draw_distances(
 # %% ../../nbs/92_command.questions.ipynb #5f4dcd03
 def give_advice(
     *,
-    # The images to learn: a folder with one folder a class, an archive of one, or a sample (digits02, cifar02, …)
+    # The images to learn: a folder as gradlr try takes it, an archive of one, or a sample (digits02, cifar02, …)
     target:Target,
-    # Weights to choose from: files (a.pth, or a.pth=resnet34), imagenet, lite0, timm/NAME.TAG, torchvision/NAME.WEIGHTS
-    source:list[Weights],
+    # Weights to choose from: lite0, imagenet, timm/NAME.TAG, torchvision/NAME.WEIGHTS, files (a.pth, or a.pth=resnet34)
+    # (default: what is on this machine)
+    source:list[Weights]|None=None,
     network:Name|None=None, # Of the weights that do not tell their own: a name of torchvision's, or timm/NAME
     size:Pixels|None=None, # Side of the images (default: that of each source's training, at most 4 times theirs)
     data:Data|None=None,
@@ -103,11 +104,11 @@ def give_advice(
     from gradlr.images.samples import SAMPLES
     from gradlr.networks.architectures import NETWORKS
     check_images(target, SAMPLES)
-    for name in source: check_source(name)
+    for name in source or (): check_source(name)
     if network and not network.startswith("timm/"): one_of(network, NETWORKS, "network")
     use(device)
     from gradlr.transfer.advice import advise
-    with redirect_stdout(sys.stderr): told = advise(target, {name: name for name in source}, network, size, data)
+    with redirect_stdout(sys.stderr): told = advise(target, source, network, size, data)
     print(json_of(told.as_dict()) if json else told)
     return 0
 

@@ -18,7 +18,7 @@ from json import dumps, loads
 from os.path import expanduser
 from typing import Annotated, Literal
 
-from ..errors import InputError, unknown
+from ..errors import InputError, one_of, unknown
 
 # %% ../../nbs/90_command.types.ipynb #17ccd9fb
 def positive(
@@ -91,11 +91,20 @@ def check_images(
 def check_source(
     name:str # As typed
 )->None:
-    "Raise `InputError` where a name is none of a library's, and no file"
-    from gradlr.networks.architectures import LITE
+    "Raise `InputError` where a name is none of a library's, and no file, or tells a network that there is not"
+    from gradlr.networks.architectures import NETWORKS
     from gradlr.study.settings import is_of_library
-    if is_of_library(name): return
-    file = expanduser(name if os.path.isfile(name) else name.partition("=")[0])
+    bare, _, network = (name, "", "") if os.path.isfile(name) else name.partition("=")
+    if not is_of_library(bare): _check_weights(bare)
+    if network and not network.startswith("timm/"): one_of(network, NETWORKS, "network")
+
+# %% ../../nbs/90_command.types.ipynb #90e70008
+def _check_weights(
+    name:str # As typed, without its network
+)->None:
+    "Raise `InputError` for what is no file of weights"
+    from gradlr.networks.architectures import LITE
+    file = expanduser(name)
     if os.path.isdir(file): raise InputError(f"{name!r} is a folder, and a source is a file of weights, or a name")
     if (guess_type(file)[0] or "").startswith("image/"):
         raise InputError(f"{name!r} is an image, and a source is a file of weights, or a name")

@@ -9,19 +9,19 @@ __all__ = ['RANDOM', 'HEAD', 'SOURCE', 'IMAGES', 'PREDICTORS', 'Seen', 'Predicto
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from fastai.learner import Learner
 
-from ..distances.classes import class_distances, distance_matrix
-from ..distances.hausdorff import hausdorff_matrix
-from ..distances.space import ResizedSpace
-from ..images.loaders import Inputs, evaluation_loader
-from ..images.sets import ImageSet
 from ..machine import usual_states
-from .scores import (class_variance, frechet_distance, gbc, h_score, joint_variance,
-                                    leep, logme, nce, transrate)
+
+# torch, fastai and scikit-learn take seconds to import, and names are listed without them: what computes imports them
+if TYPE_CHECKING:
+    import torch
+    from fastai.learner import Learner
+
+    from gradlr.images.sets import ImageSet
 
 # %% ../../nbs/81_transfer.predictors.ipynb #dbb8ee5f
 @dataclass(frozen=True, eq=False)
@@ -32,8 +32,8 @@ class Seen:
     probabilities:np.ndarray|None=None # N × K, of the source's head on the target
     source_features:np.ndarray|None=None # M × D, of the source
     source_labels:np.ndarray|None=None # M, of the source
-    images:ImageSet|None=None # N, of the target
-    source_images:ImageSet|None=None # M, of the source
+    images:"ImageSet|None"=None # N, of the target
+    source_images:"ImageSet|None"=None # M, of the source
 
 # %% ../../nbs/81_transfer.predictors.ipynb #da66f367
 @dataclass(frozen=True)
@@ -43,42 +43,47 @@ class Predictor:
     does:str # What it measures, in a line
     needs:tuple[str,...]=() # Fields of `Seen` beside features and labels
 
+# %% ../../nbs/81_transfer.predictors.ipynb #6eea4900
+def _scores():
+    "The room of the formulas"
+    return import_module("gradlr.transfer.scores")
+
 # %% ../../nbs/81_transfer.predictors.ipynb #6eea49a2
 RANDOM = "random weights" # What a table calls the source that has seen nothing
 HEAD, SOURCE, IMAGES = ("probabilities",), ("source_features", "source_labels"), ("images", "source_images")
 PREDICTORS = dict(
     logme=Predictor(
-        lambda seen: logme(seen.features, seen.labels),
+        lambda seen: _scores().logme(seen.features, seen.labels),
         "log evidence of a Bayesian regression from features to labels (You et al. 2021)"),
     leep=Predictor(
-        lambda seen: leep(seen.probabilities, seen.labels),
+        lambda seen: _scores().leep(seen.probabilities, seen.labels),
         "log-likelihood of labels by way of all source classes (Nguyen et al. 2020)", HEAD),
     nce=Predictor(
-        lambda seen: nce(seen.probabilities, seen.labels),
+        lambda seen: _scores().nce(seen.probabilities, seen.labels),
         "minus the entropy of labels given the likeliest source class (Tran et al. 2019)", HEAD),
     h_score=Predictor(
-        lambda seen: h_score(seen.features, seen.labels),
+        lambda seen: _scores().h_score(seen.features, seen.labels),
         "share of the covariance that class means explain, regularised (Ibrahim et al. 2021)"),
     gbc=Predictor(
-        lambda seen: gbc(seen.features, seen.labels),
+        lambda seen: _scores().gbc(seen.features, seen.labels),
         "minus the overlap of classes as Gaussians (Pándy et al. 2022)"),
     transrate=Predictor(
-        lambda seen: transrate(seen.features, seen.labels),
+        lambda seen: _scores().transrate(seen.features, seen.labels),
         "bits that coding all features costs beyond coding each class (Huang et al. 2022)"),
     variance_share=Predictor(
-        lambda seen: class_variance(seen.features, seen.labels)["share"],
+        lambda seen: _scores().class_variance(seen.features, seen.labels)["share"],
         "share of the target's variance that lies between its classes"),
     source_variance=Predictor(
-        lambda seen: class_variance(seen.source_features, seen.source_labels)["total"],
+        lambda seen: _scores().class_variance(seen.source_features, seen.source_labels)["total"],
         "variance of the source's own features", SOURCE),
     source_share=Predictor(
-        lambda seen: class_variance(seen.source_features, seen.source_labels)["share"],
+        lambda seen: _scores().class_variance(seen.source_features, seen.source_labels)["share"],
         "share of the source's variance that lies between its classes", SOURCE),
     domain_share=Predictor(
-        lambda seen: -joint_variance(seen.features, seen.labels, seen.source_features, seen.source_labels)["domain"],
+        lambda seen: -_scores().joint_variance(seen.features, seen.labels, seen.source_features, seen.source_labels)["domain"],
         "minus the share of the joint variance that lies between source and target", SOURCE),
     frechet=Predictor(
-        lambda seen: -frechet_distance(seen.features, seen.source_features),
+        lambda seen: -_scores().frechet_distance(seen.features, seen.source_features),
         "minus the Fréchet distance of features as Gaussians (Heusel et al. 2017)", SOURCE),
     mhd=Predictor(
         lambda seen: -_class_distances(seen, "mean").mean(),
@@ -108,6 +113,7 @@ def _class_distances(
     rule:str # A name in `POINT_RULES`: "mean" is the modified distance, "max" the classic one
 )->np.ndarray: # Source classes × target classes
     "Hausdorff distances between the classes of source and target"
+    from gradlr.distances.hausdorff import hausdorff_matrix
     sources = _by_class(seen.source_features, seen.source_labels)
     targets = _by_class(seen.features, seen.labels)
     return hausdorff_matrix(sources, targets, rule).to_numpy()
@@ -126,14 +132,16 @@ def _pixel_distances(
     seen:Seen # With the images of source and target
 )->np.ndarray: # Source classes × target classes
     "Modified Hausdorff distances between the classes, in the components that hold 95 % of the variance at 224 px"
+    from gradlr.distances.classes import class_distances, distance_matrix
     return distance_matrix(class_distances(seen.source_images, seen.images, 0.95)).to_numpy()
 
 # %% ../../nbs/81_transfer.predictors.ipynb #c58e3af5
 def _pixel_variance(
-    images:ImageSet # Of a source
+    images:"ImageSet" # Of a source
 )->dict[str,float]: # As from `class_variance`
     "Variance of pixels in [0, 1] at 224 px"
-    return class_variance(ResizedSpace(images).features(images).numpy(), images.labels.numpy())
+    from gradlr.distances.space import ResizedSpace
+    return _scores().class_variance(ResizedSpace(images).features(images).numpy(), images.labels.numpy())
 
 # %% ../../nbs/81_transfer.predictors.ipynb #426ebb52
 def score(
@@ -148,9 +156,9 @@ def score(
 
 # %% ../../nbs/81_transfer.predictors.ipynb #a1d4dfff
 def see(
-    source:Learner, # A source network
-    target:ImageSet, # Training images of the target
-    own:ImageSet|None=None, # Training images of the source, where they are to be had
+    source:"Learner", # A source network
+    target:"ImageSet", # Training images of the target
+    own:"ImageSet|None"=None, # Training images of the source, where they are to be had
     size:int=224, # Side in pixels that images are resized to
     has_head:bool=True # Is the head the one that was trained on the source? A new one's probabilities mean nothing
 )->Seen:
@@ -163,27 +171,30 @@ def see(
 
 # %% ../../nbs/81_transfer.predictors.ipynb #945c5b6f
 @usual_states()
-@torch.no_grad()
 def _forward(
-    source:Learner, # In evaluation mode afterwards
-    images:ImageSet, # To be looked at
+    source:"Learner", # In evaluation mode afterwards
+    images:"ImageSet", # To be looked at
     size:int # Side in pixels
 )->tuple[np.ndarray,np.ndarray]: # Features, images × channels; and probabilities, images × classes
     "A forward pass without augmentation"
+    import torch
+
+    from gradlr.images.loaders import Inputs, evaluation_loader
     device = next(source.model.parameters()).device
     inputs = getattr(source, "network_inputs", Inputs())
     loader = evaluation_loader(images, size, min(64, len(images)), device, inputs)
     body, head = source.model[0], source.model[1]
     source.model.eval()
-    maps = [body(x) for x, _ in loader]
-    features = torch.cat([_pooled(output) for output in maps])
-    probabilities = torch.cat([head(output) for output in maps]).softmax(1)
+    with torch.no_grad():
+        maps = [body(x) for x, _ in loader]
+        features = torch.cat([_pooled(output) for output in maps])
+        probabilities = torch.cat([head(output) for output in maps]).softmax(1)
     return features.float().cpu().numpy(), probabilities.cpu().numpy()
 
 # %% ../../nbs/81_transfer.predictors.ipynb #7089af45
 def _pooled(
-    output:torch.Tensor # Of a body: maps, tokens, or pooled already
-)->torch.Tensor: # Images × channels
+    output:"torch.Tensor" # Of a body: maps, tokens, or pooled already
+)->"torch.Tensor": # Images × channels
     "The mean over positions"
     if output.ndim == 4: return output.flatten(2).mean(2)
     if output.ndim == 3: return output.mean(1)
