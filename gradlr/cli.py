@@ -103,8 +103,7 @@ start here:
   gradlr study run mine.toml --out out/mine   run it; the same command again continues it
   gradlr study status out/mine                how far it is
   gradlr list strategies                      the ways to fine-tune that a study may name
-  gradlr advise --target my/images --source a.safetensors b.pth
-                                              which source to start from, and how fast each layer should learn
+  gradlr advise --target my/images            which source to start from, and how fast each layer should learn
   gradlr distances photos01 photos02          how far apart are the classes of two sets of images
 """
 GROUPS = dict(study="Plan and run many trainings, and keep a record of each")
