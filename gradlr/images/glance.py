@@ -6,7 +6,7 @@
 __all__ = ['PER_CLASS', 'MOST_CLASSES', 'LEAST_IMAGES', 'some_images', 'Glance', 'glance']
 
 # %% ../../nbs/18_images.glance.ipynb #18a00004
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from .drawing import load_sample
 from .folders import class_folders, class_places, evenly_spaced
 from .samples import SAMPLES
 from .sets import ImageSet
-from .survey import LEAST_OF_CLASS, Survey, part_folders, read_pictures, shorter_side
+from .survey import LEAST_OF_CLASS, Survey, check_classes, part_folders, read_pictures, shorter_side
 
 # %% ../../nbs/18_images.glance.ipynb #18a00005
 PER_CLASS = 50 # Images of a class to look at, as many as in the benchmark of advice
@@ -80,19 +80,10 @@ def _of_folder(
     found = pd.DataFrame(rows, columns=["file", "label", "part", "side"])
     is_image = found["side"].notna()
     skipped = found.loc[~is_image, ["file"]].assign(why="no image that can be read")
-    _check_classes(files, found[is_image])
+    check_classes(files, found[is_image])
     looked = Survey(folder, found[is_image].reset_index(drop=True), skipped)
     per_class = int(np.median([len(of_class) for of_class in files.values()]))
     return Glance(name, folder, looked.side, len(classes), per_class, partial(_read, looked))
-
-# %% ../../nbs/18_images.glance.ipynb #18b00013
-def _check_classes(
-    classes:Iterable[str], # Names of those that are looked at
-    images:pd.DataFrame # A row an image: label
-)->None:
-    "Raise `InputError` for a class without any image"
-    empty = sorted(set(classes) - set(images["label"]))
-    if empty: raise InputError(f"no image that can be read in {', '.join(empty)}: convert its files, or move them away")
 
 # %% ../../nbs/18_images.glance.ipynb #18b00014
 def _read(
