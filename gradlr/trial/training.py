@@ -31,9 +31,9 @@ MOST_STEPS, LEAST_EPOCHS, MOST_EPOCHS = 150, 3, 20 # Of a training
 
 def batch_size_for(
     images:int # To train on
-)->int: # A power of two, from 8 to 64
+)->int: # A power of two, from 8 to 64; all images, where there are fewer
     "Eight steps an epoch or more, where that leaves batches for batch norm to see"
-    return int(2**np.clip(np.floor(np.log2(max(images, 1)/8)), 3, 6))
+    return min(images, int(2**np.clip(np.floor(np.log2(max(images, 1)/8)), 3, 6)))
 
 def length_for(
     counts:Sequence[int], # Training images of each class
@@ -111,7 +111,8 @@ def fine_tuned(
 )->Learner:
     "Fine-tune by a candidate"
     set_seed(seed, reproducible=True)
-    learn = target_learner(dataloaders(*parts, size, length.batch_size), source)
+    # a fold of few images may hold less than a batch
+    learn = target_learner(dataloaders(*parts, size, min(length.batch_size, len(parts[0]))), source)
     way = WAYS[candidate.way]
     with learn.no_bar(), learn.no_logging():
         learn.fit_strategy(way.strategy, length.epochs, candidate.head_lr, way.weight, batch_norm=way.batch_norm,
