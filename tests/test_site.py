@@ -180,6 +180,8 @@ def found(page, site:str, query:str)->list[tuple[str,str]]:
     page.goto(f"{site}search.html?q={query}")
     page.wait_for_selector("#search-results li p.context")
     page.wait_for_function("document.querySelector('.search-summary').textContent.includes('finished')")
+    # excerpts are fetched page by page
+    page.wait_for_load_state("networkidle")
     return page.eval_on_selector_all("#search-results li", """all => all.map(e =>
       [e.querySelector('a').href, e.querySelector('p.context')?.textContent ?? ''])""")
 
