@@ -16,7 +16,7 @@ help:
 	@echo "make docs    the site, in _docs/site"
 	@echo "make notebooks  every notebook from top to bottom, training cells included, at demo scale"
 	@echo "make lab     JupyterLab, with hooks that keep notebooks clean"
-	@echo "make bench   speed beside named peers, kept in data/results/speed; half an hour on a quiet machine"
+	@echo "make bench   speed beside named peers, and a trial beside fine_tune, kept in data/results; an hour and a half on a quiet machine"
 	@echo "make soak    studies that are killed, that stand still, whose disks are full, and damaged files of every kind; forty minutes"
 	@echo "make walk    the README's first commands in a fresh environment, and a notebook in a browser, with a clock; fifteen minutes"
 	@echo "make clean   remove environments, builds and the demo's output"
@@ -60,7 +60,7 @@ lab: $(READY)
 
 bench: $(READY)
 	@mkdir -p data/results/speed out
-	@set -o pipefail; for part in training study components distances cost; do \
+	@set -o pipefail; for part in training study components distances cost trial; do \
 	  $(BIN)/python -W ignore benchmarks/$$part.py | tee out/bench.txt && mv out/bench.txt data/results/speed/$$part.txt || exit 1; done
 
 soak: $(READY)
