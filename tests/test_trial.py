@@ -45,7 +45,7 @@ def test_it_answers_and_leaves_what_is_no_image_out(trial):
     assert told["test"]["images"] == 8 and told["trainings"]
     assert (home/"out"/"skipped.csv").read_text().count("no image that can be read") == 2
     assert (home/"out"/"answer.html").stat().st_size > 10_000
-    assert any("2 files were left out" in note for note in told["notes"])
+    assert any("left out: 2 files" in note for note in told["notes"])
 
 def test_the_network_names_new_images(trial, tmp_path):
     home = trial[1]

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from ..errors import InputError
+from ..errors import InputError, counted
 from ..files import locked, write_whole
 from ..images.datasets import own_folder
 from ..images.loaders import dataloaders
@@ -197,7 +197,7 @@ def _notes(
     "What was left out, and what was not as it should be"
     notes, counts = [], pictures.images.counts()
     if len(pictures.skipped):
-        notes.append(f"{len(pictures.skipped)} files were left out; they stand in {material.out/'skipped.csv'}")
+        notes.append(f"left out: {counted(len(pictures.skipped), 'file')}, as {material.out/'skipped.csv'} says")
     if material.trial.length.per_class:
         notes.append(f"{len(pictures.images)} of {len(material.looked.images)} images were used: "
                      "more minutes would use more of them")
