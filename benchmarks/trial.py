@@ -89,7 +89,8 @@ def one_repeat(repeat:int)->list[dict]:
         trial = by_trial(images, new, home/"out")
         epochs = json.loads((home/"out"/"trial.json").read_text())["length"]["epochs"]
         short = by_fine_tune(images, new, home/"out", epochs, repeat)
-        in_the_time = max(1, int(epochs*trial["seconds"]/short["seconds"]))
+        # beside the epochs that it is told, fine_tune trains the head for one
+        in_the_time = round((epochs + 1)*trial["seconds"]/short["seconds"]) - 1
         long = by_fine_tune(images, new, home/"out", in_the_time, repeat)
     return [dict(repeat=repeat, **row) for row in (trial, short | dict(by="fine_tune, one training"), long | dict(by="fine_tune, in the same time"))]
 
