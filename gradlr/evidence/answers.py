@@ -65,7 +65,7 @@ def decided(
 # %% ../../nbs/71_evidence.answers.ipynb #61b10009
 def decided_by_experiment(
     compared:list[Comparison] # From `comparisons`
-)->pd.DataFrame: # A row a question, a column an experiment: effect, in words
+)->pd.DataFrame: # A row an experiment, a column a question: effect, in words
     "What the records say to each question in each experiment; the intervals hold together with 95 %"
     rows = {}
     for found in compared:
@@ -75,7 +75,7 @@ def decided_by_experiment(
         rows[str(found.question)] = {" → ".join(pair): effect_in_words(effect.mean, effect.low, effect.high,
                                                                        found.question.outcome)
                                      for pair, effect in effects.items()}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("question").fillna("–")
+    return pd.DataFrame(rows).rename_axis("experiment").fillna("–")
 
 # %% ../../nbs/71_evidence.answers.ipynb #61b10007
 def regime(

@@ -20,7 +20,7 @@ from ..statistics.sequential import decide, looks
 from ..statistics.verdicts import connected
 from .ladders import Ladder, Rates, Ended, badness, outcomes_asked, rates_of
 from .plan import Training, place_of, study_ways
-from .settings import Experiment, Question, Study, side_of
+from .settings import OUTCOMES, Experiment, Question, Study, side_of
 
 # %% ../../nbs/66_study.questions.ipynb #56a00012
 def pairs_of(
@@ -111,9 +111,14 @@ def side_in(
 class Comparison:
     "What the records say to one question"
     question:Question
-    differences:pd.DataFrame # A row a repeat, a column a source and target; in points, or 100 times a logarithm
+    by_outcome:dict[str,pd.DataFrame] # Name in `OUTCOMES` → differences of the same runs in it
     chosen:pd.DataFrame # Rows of the table of outcomes that are compared, with side and experiment
     narrow:list[str] # Where the best rate is the first or the last
+
+    @property
+    def differences(self)->pd.DataFrame: # A row a repeat, a column a source and target; in points, or 100 times a logarithm
+        "In the outcome that is asked about"
+        return self.by_outcome[self.question.outcome]
 
 # %% ../../nbs/66_study.questions.ipynb #56a00017
 def _taken(
@@ -122,12 +127,14 @@ def _taken(
     cells:list[Training], # Of a side in one experiment
     outcome:str # A name in `OUTCOMES`
 )->pd.DataFrame: # Rows of the table of outcomes, by repeat
-    "A side at its best: in each repeat the cell that is best on its validation images"
+    "A side at its best: in each repeat the cell that is best on its validation images, of equal ones by loss"
     chosen = {}
     for repeat in range(planned_looks(study)[-1]):
         here = [replace(cell, repeat=repeat) for cell in cells]
         if not here or not all(cell in seen for cell in here): break
-        chosen[repeat] = seen.rows[here[int(seen.bad(here, outcome).argmin())]]
+        # as good on few images means as many right; their loss tells more
+        best = np.lexsort((seen.bad(here, "log_loss"), seen.bad(here, outcome)))[0]
+        chosen[repeat] = seen.rows[here[best]]
     return seen.table.iloc[list(chosen.values())].set_axis(pd.Index(list(chosen), dtype=int))
 
 # %% ../../nbs/66_study.questions.ipynb #56a00026
@@ -146,7 +153,7 @@ def compare(
     question:Question # Of the study
 )->Comparison:
     "Both sides of a question, each at its best, repeat by repeat"
-    differences, chosen, narrow = {}, [], []
+    differences, chosen, narrow = {outcome: {} for outcome in OUTCOMES}, [], []
     for pair in pairs_of(study, question):
         taken = []
         for experiment, words in zip(pair, question.sides):
@@ -157,10 +164,12 @@ def compare(
             taken.append(rows.assign(side=words, experiment=where))
         both = taken[0].index.intersection(taken[1].index)
         one, other = (rows.loc[both] for rows in taken)
-        differences[pair[0].source, pair[0].target] = _achieved(one, question.outcome) - _achieved(other, question.outcome)
+        for outcome, found in differences.items():
+            found[pair[0].source, pair[0].target] = _achieved(one, outcome) - _achieved(other, outcome)
         chosen += [one, other]
-    table = pd.DataFrame(differences, columns=pd.MultiIndex.from_tuples(differences))
-    return Comparison(question, table, pd.concat(chosen, ignore_index=True), list(dict.fromkeys(narrow)))
+    by_outcome = {outcome: pd.DataFrame(found, columns=pd.MultiIndex.from_tuples(found))
+                  for outcome, found in differences.items()}
+    return Comparison(question, by_outcome, pd.concat(chosen, ignore_index=True), list(dict.fromkeys(narrow)))
 
 # %% ../../nbs/66_study.questions.ipynb #56a00019
 def comparisons(

@@ -1,0 +1,94 @@
+"The answers of studies once more, from their records with pandas alone: no line of gradlr is used"
+import sys
+import tomllib
+from itertools import combinations, product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+RECORDS = Path(__file__).parents[1]/"data"/"results"
+AXES = ("strategy", "weight", "grain", "optimizer", "schedule", "batch_norm", "augment") # That tell ways apart
+CELL = ["source", "sample", *AXES, "depth", "head_lr"]
+GUESS = dict(test_accuracy=lambda classes: 1/classes, test_log_loss=np.log) # What a training that diverged is worth
+
+def trainings(folder:Path)->pd.DataFrame:
+    "A row a fine-tuning: what it was, and where it ended"
+    table = pd.read_parquet(folder/"records.parquet")
+    rows = [record.run | (record.ended or {}) | dict(classes=len(record.sample["classes"]))
+            for record in table[table["state"] != "failed"].itertuples()]
+    runs = pd.DataFrame(rows)
+    runs = runs[runs["kind"] == "target"].reset_index(drop=True)
+    for name, guess in GUESS.items(): runs[name] = runs[name].fillna(guess(runs["classes"]))
+    return runs
+
+def of_side(runs:pd.DataFrame, words:str)->pd.DataFrame:
+    "The trainings that a side of a question means, as `gradual, still`"
+    for word in words.split(", "):
+        if word == "transfer": is_meant = runs["strategy"] != "scratch"
+        elif word.startswith("from "): is_meant = runs["source"] == word.removeprefix("from ")
+        elif word.startswith("weight "): is_meant = runs["weight"] == float(word.removeprefix("weight "))
+        else: is_meant = runs[list(AXES)].eq(word).any(axis=1)
+        runs = runs[is_meant]
+    return runs
+
+def best_of(rows:pd.DataFrame, outcome:str)->pd.DataFrame:
+    "By repeat the training that is best on validation images, of those that every repeat has"
+    whole = rows.groupby(CELL)["repeat"].transform("nunique") == rows["repeat"].nunique()
+    accuracy, loss = rows["valid_accuracy"].fillna(-np.inf), rows["valid_log_loss"].fillna(np.inf)
+    first = -accuracy if outcome == "accuracy" else loss
+    ranked = rows.assign(first=first, then=loss)[whole].sort_values(["first", "then"], kind="stable")
+    return ranked.groupby("repeat").head(1).set_index("repeat")
+
+def differences(study:dict, runs:pd.DataFrame, question:dict, outcome:str)->pd.DataFrame:
+    "A row a repeat, a column an experiment: points of accuracy, or 100 times the logarithm of a loss; more is better"
+    ends = []
+    by_source = all("from " in question[side] for side in ("is", "better_than"))
+    for side in ("is", "better_than"):
+        rows, found = of_side(runs, question[side]), {}
+        for experiment in study["experiments"]:
+            source, target = experiment["source"], experiment["target"]
+            here = rows[(rows["sample"] == target) & rows["source"].isin([source, ""])]
+            if here.empty: continue
+            values = best_of(here, question.get("outcome", "accuracy"))[f"test_{outcome}"]
+            found[target if by_source else (source, target)] = 100*(values if outcome == "accuracy" else -np.log(values))
+        ends.append(pd.DataFrame(found))
+    return (ends[0] - ends[1]).dropna(how="all")
+
+def drawn_from(study:dict, name:str)->set:
+    "The classes that a sample is drawn from, or the name of one of gradlr's own; of a ready-made source nothing is drawn"
+    if name in ("imagenet", "lite0", "lite1", "lite2") or "/" in name: return set()
+    sample = study.get("samples", {}).get(name)
+    return {(sample["data"], label) for label in sample["classes"]} if sample else {name}
+
+def clusters(study:dict, experiments:list)->list[int]:
+    "Experiments that share classes, directly or through others: a label each"
+    drawn = [set().union(*(drawn_from(study, name) for name in (ends if isinstance(ends, tuple) else (ends,))))
+             for ends in experiments]
+    labels = list(range(len(experiments)))
+    for one, other in combinations(range(len(experiments)), 2):
+        if drawn[one] & drawn[other]:
+            low, high = sorted((labels[one], labels[other]))
+            labels = [low if label == high else label for label in labels]
+    return labels
+
+def like_these(changes:pd.DataFrame, labels:list[int], questions:int)->tuple[float,float,float]:
+    "Mean and interval where experiments are random too; eight tenths of an error of 5 % are shared by the questions"
+    means = changes.T.groupby(np.array(labels)).mean().T.mean()
+    if len(means) < 2: return float(means.mean()), np.nan, np.nan
+    half = stats.t.isf(0.4*0.05/questions, len(means) - 1)*means.std()/len(means)**0.5
+    return tuple(float(value) for value in (means.mean(), means.mean() - half, means.mean() + half))
+
+def answers(folder:Path)->pd.DataFrame:
+    "A row a question and outcome: how much better the first side is in experiments like these, and where both end"
+    study, runs, rows = tomllib.loads((folder/"study.toml").read_text()), trainings(folder), []
+    for question, outcome in product(study["questions"], ("accuracy", "log_loss")):
+        changes = differences(study, runs, question, outcome)
+        mean, low, high = like_these(changes, clusters(study, list(changes)), len(study["questions"]))
+        rows.append(dict(question, outcome=outcome, mean=mean, low=low, high=high, repeats=int(changes.count().min()),
+                         experiments=changes.shape[1]))
+    return pd.DataFrame(rows)
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]: print(answers(RECORDS/name).round(2).to_string())
