@@ -47,6 +47,12 @@ def test_the_trial_that_it_shows_is_in_the_records():
     assert f"differences under {100*found.noise:.0f} points" in printed
     for row in shown(trained).to_string().splitlines(): assert row in printed
 
+def test_what_new_images_say_of_trials_is_in_the_records():
+    shares = pd.read_csv(HERE/"data"/"results"/"trial"/"beside_fine_tune.csv").groupby("by")["accuracy"].agg(["mean", "size"])
+    trial, as_long = (round(100*shares.loc[by, "mean"]) for by in ("gradlr try", "fine_tune, in the same time"))
+    assert f"named {trial} % of new images rightly, over five draws" in README and (shares["size"] == 5).all()
+    assert f"for as long, {as_long} %" in README
+
 def test_its_first_lines_are_a_newcomers_way():
     assert [line.split()[:2] for line in first_lines(README)] == [["pip", "install"], ["gradlr", "try"], ["gradlr", "predict"]]
 

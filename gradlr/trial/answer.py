@@ -167,7 +167,7 @@ def plot_trainings(
         noise = [50*(high - low) for low, high in ends]
         ax.errorbar(rows["head_lr"], 100*rows["accuracy"], noise, marker="o", markersize=4, capsize=2, label=drawn(line))
     ax.set(xscale="log", xlabel="rate of the head", ylabel="accuracy (%)")
-    ax.legend(frameon=False, fontsize=8)
+    ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     plt.close(fig)
     return fig
 
