@@ -81,7 +81,7 @@ def like_these(changes:pd.DataFrame, labels:list[int], questions:int)->tuple[flo
     return tuple(float(value) for value in (means.mean(), means.mean() - half, means.mean() + half))
 
 def answers(folder:Path)->pd.DataFrame:
-    "A row a question and outcome: how much better the first side is in experiments like these, and where both end"
+    "A row a question and outcome: how much better the first side is in experiments like these"
     study, runs, rows = tomllib.loads((folder/"study.toml").read_text()), trainings(folder), []
     for question, outcome in product(study["questions"], ("accuracy", "log_loss")):
         changes = differences(study, runs, question, outcome)

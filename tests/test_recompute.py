@@ -1,14 +1,19 @@
 "The answers of committed studies, computed twice: by gradlr, and by pandas alone"
 import re
+import tomllib
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from fastcore.test import test_close as is_close
 from fastcore.test import test_eq as is_equal
 
 import recompute
 from gradlr.evidence.findings import LIKE, findings
+from gradlr.statistics.verdicts import effect_like_these
 from gradlr.study.folder import read_records
+from gradlr.study.questions import clusters_of
 from gradlr.study.results import outcomes
 from gradlr.study.toml import read_study
 
@@ -25,5 +30,14 @@ def test_effects_hold(name):
             effect = finding.effects(row.outcome).loc[LIKE]
             is_close(effect["mean"], row.mean, eps=1e-6)
             is_equal(int(effect["repeats"]), row.repeats)
-            if row.outcome == finding.compared.question.outcome and row.low == row.low:
-                is_close(effect[["low", "high"]].tolist(), [row.low, row.high], eps=1e-6)
+
+def test_targets_that_share_classes_are_one_and_intervals_are_the_same():
+    file = recompute.RECORDS/"imagenet"/"study.toml"
+    study, again = read_study(file), tomllib.loads(file.read_text())
+    question, pairs = study.questions[0], [(e.source, e.target) for e in study.experiments]
+    labels = recompute.clusters(again, pairs)
+    is_equal(labels, clusters_of(study, question))
+    assert 2 < len(set(labels)) < len(pairs)
+    changes = pd.DataFrame(np.random.default_rng(0).normal(1, 2, (4, len(pairs))), columns=pd.MultiIndex.from_tuples(pairs))
+    effect = effect_like_these(changes, labels, level=1 - 0.8*0.05/5)
+    is_close([effect.mean, effect.low, effect.high], recompute.like_these(changes, labels, 5), eps=1e-9)

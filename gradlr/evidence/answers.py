@@ -18,7 +18,7 @@ from ..errors import counted
 from .tables import extremes_share, gains, source_losses
 from ..rates.optimizers import OPTIMIZERS
 from ..statistics.intervals import interval, verdict, wilson
-from ..statistics.verdicts import effect_here, share_interval
+from ..statistics.verdicts import effects_apart, share_interval
 from ..study.folder import StudyFolder
 from ..study.ladders import Ended, outcomes_asked
 from ..study.plan import Training, Way
@@ -69,9 +69,7 @@ def decided_by_experiment(
     "What the records say to each question in each experiment; the intervals hold together with 95 %"
     rows = {}
     for found in compared:
-        level = 1 - 0.05/found.differences.shape[1]
-        effects = {pair: effect_here(found.differences[[pair]].dropna(), level=level) for pair in found.differences
-                   if found.differences[pair].notna().any()}
+        effects = effects_apart(found.differences)
         rows[str(found.question)] = {" → ".join(pair): effect_in_words(effect.mean, effect.low, effect.high,
                                                                        found.question.outcome)
                                      for pair, effect in effects.items()}

@@ -230,8 +230,8 @@ def plot_ladders(
         rows = targets[(targets["target"] == target) & targets["source"].isin([source, ""])]
         for way, cells in rows.groupby(varied):
             means = cells.groupby("head_lr")[f"valid_{outcome}"].mean()
-            label = ", ".join(name if isinstance(name, str) else f"{name:g}" for name in way)
-            lines[label], = ax.plot(means.index, means, marker=".", color=colour[way], label=drawn(label))
+            label = drawn(", ".join(name if isinstance(name, str) else f"{name:g}" for name in way))
+            lines[label], = ax.plot(means.index, means, marker=".", color=colour[way])
         ax.set(xscale="log", xlabel="initial rate")
         if outcome == "accuracy": ax.set_ylim(max(ax.get_ylim()[0], 0), min(ax.get_ylim()[1], 1))
         else: logarithmic(ax)

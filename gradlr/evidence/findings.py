@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 from ..errors import counted, drawn, one_of
 from .answers import effect_in_words
 from ..rates.figures import colours
-from ..statistics.verdicts import Effect, effect_here, effect_like_these
+from ..statistics.verdicts import Effect, effect_here, effect_like_these, effects_apart
 from ..study.questions import Comparison, clusters_of, comparisons, decisions, margin_of
 from ..study.settings import OUTCOMES, Study
 
@@ -39,10 +39,7 @@ class Finding:
         "How much better the first side is, with 95 % intervals; those of single experiments hold together"
         asked = self.compared.question.outcome
         differences = self.compared.by_outcome[one_of(outcome or asked, OUTCOMES, "outcome")]
-        level = 1 - 0.05/differences.shape[1]
-        effects = {_place(pair, differences): effect_here(differences[[pair]].dropna(), level=level)
-                   for pair in differences if differences[pair].notna().any()}
-        rows = {name: _ends(effect) for name, effect in effects.items()}
+        rows = {_place(pair, differences): _ends(effect) for pair, effect in effects_apart(differences).items()}
         rows[HERE] = _ends(effect_here(differences, self.clusters))
         rows[LIKE] = _ends(effect_like_these(differences, self.clusters))
         # of the question itself there is one interval: the one that paid for looks and other questions
@@ -107,7 +104,7 @@ def plot_finding(
     "A row an experiment: a dot a repeat, mean and interval, beside the band of differences that do not matter"
     question = finding.compared.question
     outcome, rows = outcome or question.outcome, finding.effects(outcome)
-    differences = finding.compared.by_outcome[outcome]
+    differences = finding.compared.by_outcome[outcome].dropna(axis=1, how="all")
     margin = margin_of(question if outcome == question.outcome else replace(question, outcome=outcome, margin=None))
     fig, ax = plt.subplots(figsize=(6.4, 0.24*len(rows) + 0.9))
     ax.axvspan(-margin, margin, color="0.9", zorder=0)
