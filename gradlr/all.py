@@ -59,6 +59,7 @@ from .evidence.tables import *
 from .evidence.answers import *
 from .evidence.figures import *
 from .evidence.report import *
+from .evidence.findings import *
 from .evidence.keeping import *
 from .transfer.scores import *
 from .transfer.predictors import *
