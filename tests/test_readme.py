@@ -1,13 +1,11 @@
 "The README says what the landing notebook and the records say"
+import json
 import re
 import sys
 from pathlib import Path
 
 import pandas as pd
 
-from gradlr.evidence.answers import answers
-from gradlr.study.folder import read_records
-from gradlr.study.results import results
 from gradlr.trial.answer import shown
 from gradlr.trial.plan import lead, read_attempts, winner
 from walk import first_lines
@@ -20,15 +18,20 @@ README = (HERE/"README.md").read_text(encoding="utf-8")
 
 def test_it_is_made_from_the_landing_notebook(): assert readme() == README, "make it anew: .venv/bin/python docs/readme.py"
 
-def test_every_answer_is_in_it():
-    answered = answers(results(read_records(HERE/"data"/"results"/"small")))
-    overall = answered.query("where == 'all experiments'")
-    by_target = answered.query("question == 'Which source is best?'")
-    assert (len(overall), len(by_target)) == (3, 2)
-    for row in overall.itertuples(): assert f"| {row.question} | **{row.answer}** | {row.evidence} |" in README
-    for row in by_target.itertuples(): assert f"for {row.where}? | **{row.answer}** | {row.evidence} |" in README
+def opening(page):
+    first, *_ = json.loads(page.read_text(encoding="utf-8"))["cells"]
+    title, answer = "".join(first["source"]).split("\n\n> ")
+    return f"[{title.removeprefix('# ')}](nbs/analysis/{page.name})", answer.strip()
 
-def test_it_says_which_findings_are_to_be_replaced(): assert "they will be run again" in README
+def test_every_page_of_findings_is_in_it():
+    pages = sorted((HERE/"nbs"/"analysis").glob("*.ipynb"))
+    assert len(pages) > 10
+    for page in pages:
+        title, answer = opening(page)
+        is_old = "*Replaced:" in page.read_text(encoding="utf-8")
+        if is_old: assert f"- {title}\n" in README and answer not in README
+    for name in ("trial", "fair_comparison", "distances"):
+        assert "| {} | {} |".format(*opening(HERE/"nbs"/"analysis"/f"{name}.ipynb")) in README
 
 def test_errors_of_the_distances_are_in_it():
     def mean_distances(name):
@@ -36,7 +39,7 @@ def test_errors_of_the_distances_are_in_it():
         return table.groupby(["experiment", "source", "target"])["distance"].mean()
     ours, printed = mean_distances("distances"), mean_distances("printed")
     errors = (100*(ours[printed.index]/printed - 1).abs()).groupby("experiment").mean().round(1)
-    assert len(errors) == 4 and f"reproduced to {errors.min()} to {errors.max()} %" in README
+    assert len(errors) == 4 and f"hold on fresh samples, to {errors.min()} to {errors.max()} %:" in README
 
 def test_the_trial_that_it_shows_is_in_the_records():
     trained = read_attempts(HERE/"data"/"results"/"trial")
