@@ -187,7 +187,7 @@ def found(page, site:str, query:str)->list[tuple[str,str]]:
 
 @pytest.mark.parametrize("query, pages, first", [
     ("fit_gradual", ["api/rates.learners.html", "/rates/learners.html"], 20), ("my own images", ["start/your_images.html"], 3),
-    ("own images", ["start/your_images.html"], 3), ("What does a fair comparison take", ["analysis/fair_comparison.html"], 3)])
+    ("own images", ["start/your_images.html"], 3), ("What we got wrong", ["analysis/fair_comparison.html"], 3)])
 def test_search_finds_what_people_look_for(site, browser, query, pages, first):
     results = found(browser.new_page(), site, query)
     addresses = [address for address, _ in results[:first]]
