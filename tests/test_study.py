@@ -237,6 +237,11 @@ def test_nothing_is_kept_where_nothing_has_won(old, new, says, tmp_path):
     result = gradlr("predict", tmp_path/"out", study)
     assert result.returncode == 2 and 'keep = "best"' in result.stderr
 
+@pytest.mark.parametrize("file", sorted((Path(__file__).parents[1]/"data"/"studies").glob("*.toml")), ids=lambda file: file.stem)
+def test_a_study_that_comes_next_asks_before_it_runs(file):
+    study = read_study(file)
+    assert study.name == file.stem and study.is_fair and study.questions
+
 @pytest.mark.parametrize("name", ["imagenet", "small64"])
 def test_records_that_are_kept_have_the_keys_that_a_plan_gives_them(name):
     "Whatever a study's file may say beyond its runs"
