@@ -22,8 +22,8 @@ from ..statistics.verdicts import effects_apart, share_interval
 from ..study.folder import StudyFolder
 from ..study.ladders import Ended, outcomes_asked
 from ..study.plan import Training, Way
-from ..study.questions import (MOST_SENSELESS, Comparison, comparisons, decisions, first_look, reduction,
-                                    worse_than_guessing)
+from ..study.questions import (MOST_SENSELESS, Comparison, comparisons, decisions, first_look,
+                                    is_worse_than_guessing, reduction, worse_than_guessing)
 from ..study.results import outcomes
 from ..study.settings import OUTCOMES, Study
 
@@ -85,6 +85,7 @@ def regime(
     rows = {}
     if compared:
         rows["runs compared that are worse than guessing"] = f"{100*worse_than_guessing(compared):.0f} %"
+        rows["runs compared that are, or are too sure"] = f"{100*worse_than_guessing(compared, 'log_loss'):.0f} %"
         rows["sides whose best rate is at an edge"] = f"{sum(len(found.narrow) for found in compared)}"
     targets = curves[(curves["kind"] == "target") & (curves["state"] == "done")]
     moved = targets.groupby("key")["train_loss"].agg(lambda losses: losses.diff().abs().iloc[-1]).median()
@@ -203,7 +204,7 @@ class _Finish:
             return f"no way has ended in {counted(first_look(self.study), 'repeat')} yet; run the study again to go on"
         rows = pd.concat([self.rows(cell, self.cells[cell]) for cell in best])
         if (rows["state"] != "done").any(): return "even the best way diverged in some repeat; try lower rates"
-        is_worse = rows["test_log_loss"] > np.log(rows["classes"].astype(float))
+        is_worse = is_worse_than_guessing(rows, outcomes_asked(self.study)[0])
         if is_senseless or is_worse.mean() > MOST_SENSELESS:
             return (f"senseless regime, in which more than {100*MOST_SENSELESS:.0f} % of the runs that count are worse "
                     "than guessing; try more images, more epochs or other rates")

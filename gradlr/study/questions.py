@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FIRST_LOOK', 'MOST_SENSELESS', 'pairs_of', 'sides_of', 'clusters_of', 'planned_looks', 'first_look', 'Side',
-           'side_in', 'Comparison', 'compare', 'comparisons', 'margin_of', 'reduction', 'worse_than_guessing',
-           'decisions', 'wanted', 'cell_losses']
+           'side_in', 'Comparison', 'compare', 'comparisons', 'margin_of', 'reduction', 'is_worse_than_guessing',
+           'worse_than_guessing', 'decisions', 'wanted', 'cell_losses']
 
 # %% ../../nbs/66_study.questions.ipynb #56a00004
 from dataclasses import dataclass, replace
@@ -195,13 +195,22 @@ def reduction(
     return difference if outcome == "accuracy" else 100*-float(np.expm1(-difference/100))
 
 # %% ../../nbs/66_study.questions.ipynb #56a0001d
+def is_worse_than_guessing(
+    rows:pd.DataFrame, # Of the table of outcomes
+    outcome:str # That they are judged by
+)->pd.Series: # Of booleans
+    "Is the test loss above that of equal probabilities? One that diverged is; where confidence does not count, its temperature is fitted first"
+    loss = "log_loss" if outcome == "log_loss" else "calibrated_loss"
+    return ~(rows[f"test_{loss}"] <= np.log(rows["classes"].astype(float)))
+
 def worse_than_guessing(
-    compared:list[Comparison] # Any
+    compared:list[Comparison], # Any
+    outcome:str|None=None # A name in `OUTCOMES`; None is what each question asks
 )->float: # Share; 0 where nothing is compared yet
-    "How many of the runs that are compared end with a test loss above that of equal probabilities, or diverged"
-    rows = pd.concat([found.chosen for found in compared]).drop_duplicates("key")
-    worse = ~(rows["test_log_loss"] <= np.log(rows["classes"].astype(float)))
-    return float(worse.mean()) if len(rows) else 0.
+    "How many of the runs that are compared are worse than guessing"
+    rows = pd.concat([found.chosen.assign(is_worse=is_worse_than_guessing(found.chosen, outcome or found.question.outcome))
+                      for found in compared])
+    return float(rows.groupby("key")["is_worse"].any().mean()) if len(rows) else 0.
 
 # %% ../../nbs/66_study.questions.ipynb #56a00027
 MOST_SENSELESS = 0.1 # Share of the compared runs that may be worse than guessing
