@@ -21,7 +21,7 @@ MODULES = [module_of(chapter) for chapter in chapters() if module_of(chapter) !=
 PATCHED = {"rates.learners": "fit_gradual", "rates.training": "fit_strategy"}
 
 def page_of(path:str)->str:
-    "`21_networks.layers.ipynb` → `networks/layers`, `analysis/search.ipynb` → `analysis/search`"
+    "`21_networks.layers.ipynb` → `networks/layers`, `analysis/trial.ipynb` → `analysis/trial`"
     path = PurePosixPath(path)
     return str(path.parent/re.sub(r"^\d+_", "", path.stem).replace(".", "/"))
 

@@ -11,6 +11,7 @@ from scipy import stats
 RECORDS = Path(__file__).parents[1]/"data"/"results"
 AXES = ("strategy", "weight", "grain", "optimizer", "schedule", "batch_norm", "augment") # That tell ways apart
 CELL = ["source", "sample", *AXES, "depth", "head_lr"]
+FIRST_LOOK = 4 # Repeats after which a study that goes on until decided drops what is surely behind
 GUESS = dict(test_accuracy=lambda classes: 1/classes, test_log_loss=np.log) # What a training that diverged is worth
 
 def trainings(folder:Path)->pd.DataFrame:
@@ -33,17 +34,24 @@ def of_side(runs:pd.DataFrame, words:str)->pd.DataFrame:
         runs = runs[is_meant]
     return runs
 
-def best_of(rows:pd.DataFrame, outcome:str)->pd.DataFrame:
-    "By repeat the training that is best on validation images, of those that every repeat has"
-    whole = rows.groupby(CELL)["repeat"].transform("nunique") == rows["repeat"].nunique()
+def surely_behind(bad:pd.DataFrame)->pd.Series:
+    "Which cells a t test of 5 % on one side puts behind the one that is best on average; a row a repeat, a column a cell"
+    behind = bad.sub(bad[bad.mean().idxmin()], axis=0)
+    return behind.mean() > stats.t.isf(0.05, len(bad) - 1)*behind.std()/len(bad)**0.5
+
+def best_of(rows:pd.DataFrame, outcome:str, goes_on:bool)->pd.DataFrame:
+    "By repeat the training that is best on validation images, of those that every repeat has; a study that goes on drops cells"
     accuracy, loss = rows["valid_accuracy"].fillna(-np.inf), rows["valid_log_loss"].fillna(np.inf)
-    first = -accuracy if outcome == "accuracy" else loss
-    ranked = rows.assign(first=first, then=loss)[whole].sort_values(["first", "then"], kind="stable")
-    return ranked.groupby("repeat").head(1).set_index("repeat")
+    rows = rows.assign(first=-accuracy if outcome == "accuracy" else loss, then=loss)
+    rows = rows[rows.groupby(CELL)["repeat"].transform("nunique") == rows["repeat"].nunique()]
+    if goes_on:
+        bad = rows[rows["repeat"] < FIRST_LOOK].pivot(index="repeat", columns=CELL, values="first")
+        rows = rows[~rows.set_index(CELL).index.map(surely_behind(bad))]
+    return rows.sort_values(["first", "then"], kind="stable").groupby("repeat").head(1).set_index("repeat")
 
 def differences(study:dict, runs:pd.DataFrame, question:dict, outcome:str)->pd.DataFrame:
     "A row a repeat, a column an experiment: points of accuracy, or 100 times the logarithm of a loss; more is better"
-    ends = []
+    ends, goes_on = [], study["repeats"] == "until decided"
     by_source = all("from " in question[side] for side in ("is", "better_than"))
     for side in ("is", "better_than"):
         rows, found = of_side(runs, question[side]), {}
@@ -51,7 +59,7 @@ def differences(study:dict, runs:pd.DataFrame, question:dict, outcome:str)->pd.D
             source, target = experiment["source"], experiment["target"]
             here = rows[(rows["sample"] == target) & rows["source"].isin([source, ""])]
             if here.empty: continue
-            values = best_of(here, question.get("outcome", "accuracy"))[f"test_{outcome}"]
+            values = best_of(here, question.get("outcome", "accuracy"), goes_on)[f"test_{outcome}"]
             found[target if by_source else (source, target)] = 100*(values if outcome == "accuracy" else -np.log(values))
         ends.append(pd.DataFrame(found))
     return (ends[0] - ends[1]).dropna(how="all")

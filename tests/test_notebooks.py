@@ -52,7 +52,7 @@ def tree(folder:Path)->dict[str,str]:
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in folder.rglob("*") if path.is_file()}
 
-@pytest.mark.parametrize("name", ["gradual_rates", "distances", "search"])
+@pytest.mark.parametrize("name", ["gradual_rates", "distances", "predictors"])
 def test_run_all_leaves_everything_as_it_is(name, tmp_path):
     shutil.copytree(HERE/"data"/"results", tmp_path/"data"/"results")
     page = tmp_path/"nbs"/"analysis"/f"{name}.ipynb"

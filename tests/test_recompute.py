@@ -20,7 +20,7 @@ from gradlr.study.toml import read_study
 
 def test_gradlr_is_not_asked(): assert not re.search("^(import|from) gradlr", Path(recompute.__file__).read_text(), re.M)
 
-@pytest.mark.parametrize("name", ["pilot"])
+@pytest.mark.parametrize("name", ["pilot", "imagenet"])
 def test_effects_hold(name):
     study, again = read_study(recompute.RECORDS/name/"study.toml"), recompute.answers(recompute.RECORDS/name)
     found = findings(study, outcomes(read_records(recompute.RECORDS/name)))

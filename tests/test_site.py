@@ -228,7 +228,7 @@ def test_a_page_links_to_its_notebook_and_to_colab_where_it_runs_alone(site):
     assert "https://github.com/gradlr/gradlr/blob/main/nbs/21_networks.layers.ipynb" in links("networks/layers.html")
     assert links("api/networks.layers.html") == ["https://github.com/gradlr/gradlr"]
     colab = "https://colab.research.google.com/github/gradlr/gradlr/blob/main/nbs/start/your_images.ipynb"
-    assert colab in links("start/your_images.html") and not any("colab" in link for link in links("analysis/search.html"))
+    assert colab in links("start/your_images.html") and not any("colab" in link for link in links("analysis/distances.html"))
     for path in notebooks():
         where = path.relative_to(HERE).as_posix()
         assert any(link.endswith(f"/blob/main/{where}") for link in links(f"{page_of(path.relative_to(HERE/'nbs').as_posix())}.html"))

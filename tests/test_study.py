@@ -242,7 +242,7 @@ def test_a_study_that_comes_next_asks_before_it_runs(file):
     study = read_study(file)
     assert study.name == file.stem and study.is_fair and study.questions
 
-@pytest.mark.parametrize("name", ["imagenet", "small64"])
+@pytest.mark.parametrize("name", ["imagenet"])
 def test_records_that_are_kept_have_the_keys_that_a_plan_gives_them(name):
     "Whatever a study's file may say beyond its runs"
     home = StudyFolder(Path(__file__).parents[1]/"data"/"results"/name)

@@ -14,11 +14,14 @@ from PIL import Image
 from conftest import TINY, gradlr
 from gradlr.cli import Terminal
 from gradlr.errors import InputError, visible
-from gradlr.evidence.figures import plot_curves, plot_gains, plot_sources, plot_weights
+from gradlr.evidence.figures import plot_curves, plot_ladders
 from gradlr.evidence.report import facts_of, page_of, picture, pictures_of
 from gradlr.evidence.tables import made_up_results
 from gradlr.images.samples import Sample
-from gradlr.study.settings import PRESETS
+from gradlr.study.ladders import made_up_outcomes
+from gradlr.study.questions import wanted
+from gradlr.study.results import outcomes
+from gradlr.study.settings import PRESETS, Experiment
 from gradlr.study.toml import check_study, read_study, to_toml
 from test_site import browser  # noqa: F401
 
@@ -37,7 +40,7 @@ seldom = settings(max_examples=8, deadline=None, derandomize=True, suppress_heal
 @pytest.fixture(scope="module")
 def report():
     "Facts and pictures of a study that is kept"
-    facts = facts_of(Path(__file__).parents[1]/"data"/"results"/"grains")
+    facts = facts_of(Path(__file__).parents[1]/"data"/"results"/"pilot")
     return facts, pictures_of(facts)
 
 def with_text(facts, text:str):
@@ -46,8 +49,8 @@ def with_text(facts, text:str):
     samples = facts.samples.rename(index=lambda _: whole).map(lambda _: whole)
     study = replace(facts.study, name=text, network=text)
     return replace(facts, study=study, settings=text, status=text, failed=[text], precisions=[text, "float32"],
-                   machines=[text], groups=[text], samples=samples, answers=facts.answers.map(lambda _: whole),
-                   versions=facts.versions.map(lambda _: whole))
+                   machines=[text], groups=[text], samples=samples,
+                   decided=facts.decided.map(lambda _: whole), versions=facts.versions.map(lambda _: whole))
 
 @often
 @given(texts, st.sampled_from(["utf-8", "ascii", "latin-1", "cp1252"]))
@@ -70,18 +73,23 @@ def test_toml(tmp_path_factory, name, sample):
     assert not ACTS.search(written.decode())
     assert read_study(file) == study
 
+def ladders(source:str, target:str):
+    "The figure of a study whose outcomes are made up"
+    study = replace(PRESETS["demo"], experiments=(Experiment(source, target),))
+    losses = dict(scratch=1., uniform=0.9, gradual=0.8, frozen=0.9)
+    return plot_ladders(study, made_up_outcomes(wanted(study, outcomes([])), losses))
+
 @seldom
 @given(texts)
 def test_figures(text):
     table = made_up_results(seeds=(0, 1)).replace({"source": {"a": text or "a"}, "target": {"c": text or "c"}})
     source, target = text or "a", text or "c"
-    for fig in (plot_curves(table, source, target), plot_gains(table), plot_sources(table), plot_weights(table)):
+    for fig in (plot_curves(table, source, target), ladders(source, target)):
         assert not ACTS.search(str(picture(fig, text, "one").drawn))
 
 @pytest.mark.parametrize("text", ["cost $5^$", "$x$", r"\$5^\$", "$", "$$"])
 def test_a_dollar_is_a_dollar(text):
-    fig = plot_sources(made_up_results(seeds=(0, 1)).replace({"target": {"c": text}}))
-    assert f">{text}</text>" in picture(fig, text, "one").drawn
+    assert f"{text}</text>" in picture(ladders("a", text), text, "one").drawn
 
 @seldom
 @given(texts)

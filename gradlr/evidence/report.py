@@ -24,17 +24,16 @@ from markupsafe import Markup
 from matplotlib import pyplot as plt
 
 from ..errors import InputError, drawn, visible
-from .answers import (QUESTIONS, USUAL, Winner, answers, decided, decided_by_experiment, regime,
-                                     winners)
-from .figures import plot_curves, plot_effects, plot_gains, plot_ladders, plot_sources, plot_weights
-from .tables import (experiments_of, final_losses, finder_curves, gains, source_losses,
-                                    strategies_table, trials_table)
+from .answers import USUAL, Winner, decided, decided_by_experiment, regime, winners
+from .figures import plot_curves, plot_effects, plot_ladders
+from .tables import experiments_of, final_losses, finder_curves, trials_table
 from ..files import can_be_replaced, write_whole
 from ..rates.figures import plot_finder, plot_rates
 from ..images.samples import Sample
 from ..rates.schedules import gradual_lrs
 from ..rates.strategies import STRATEGIES
 from ..study.folder import StudyFolder
+from ..study.ladders import outcomes_asked
 from ..study.progress import best_file, status, status_in_words
 from ..study.questions import Comparison, comparisons, decisions
 from ..study.results import outcomes, results
@@ -118,11 +117,7 @@ class Facts:
     is_over:bool # Is there a record of every run?
     table:pd.DataFrame # From `results`
     experiments:list[tuple[str,str]] # Source and target
-    gained:pd.DataFrame # From `gains`
-    by_source:pd.DataFrame # From `source_losses`
-    answers:pd.DataFrame # From `answers`
     ended:dict[tuple[str,str,str],tuple] # Source, target and measure → from `final_losses`
-    strategies:pd.DataFrame # From `strategies_table`; empty for a study of scratch, uniform and gradual rates
     trials:pd.DataFrame # From `trials_table`, in words; empty for a study of the whole grid
     outcomes:pd.DataFrame # From `outcomes`
     compared:list[Comparison] # From `comparisons`
@@ -142,11 +137,6 @@ class Facts:
     code:str # From `code_of`; empty where nothing has won
     predict:list[str] # Lines for a shell, one a network that is kept
 
-    @property
-    def lead(self)->pd.DataFrame: # Rows of `answers`
-        "The answers for all experiments"
-        return self.answers[self.answers["where"] == "all experiments"]
-
 # %% ../../nbs/73_evidence.report.ipynb #eeeca0cb
 def facts_of(
     folder:str|Path # A study's folder
@@ -158,17 +148,16 @@ def facts_of(
     experiments = experiments_of(table)
     if not experiments_of(table[table["state"] != "failed"]):
         raise InputError(f"{str(folder)!r} holds no finished fine-tuning yet: run the study again to go on")
-    gained, by_source, ended_at = gains(table), source_losses(table), outcomes(records)
+    ended_at = outcomes(records)
     compared, precisions = comparisons(study, ended_at), sorted({record["run"]["precision"] for record in ended})
     state, won = status(folder), winners(study, ended_at, compared)
     return Facts(
         study=study, settings=home.study_file().read_text(encoding="utf-8"),
         status=status_in_words(state), is_over=not state["missing"],
-        table=table, experiments=experiments, gained=gained, by_source=by_source,
-        answers=answers(table, gained, by_source),
+        table=table, experiments=experiments,
         ended={(*pair, measure): final_losses(table, *pair, measure)
                for pair in experiments for measure in ("valid_loss", "accuracy")},
-        strategies=_strategies(table), trials=_trials(study, ended_at), curves=finder_curves(records),
+        trials=_trials(study, ended_at), curves=finder_curves(records),
         outcomes=ended_at, compared=compared, decided=decided(study, compared),
         by_experiment=decided_by_experiment(compared), regime=regime(ended_at, table, compared),
         groups=max((record["groups"] for record in ended), key=len),
@@ -181,14 +170,6 @@ def facts_of(
         winners=won, code="" if won[0].why else code_of(study, won[0], precisions[0]),
         predict=[f"gradlr predict {shlex.quote(str(file))} new.jpg" for one in won if len(one.cells) == 1
                  if (file := best_file(folder, one.where)).exists()])
-
-# %% ../../nbs/73_evidence.report.ipynb #a31331ef
-def _strategies(
-    table:pd.DataFrame # From `results`
-)->pd.DataFrame: # From `strategies_table`
-    "How the strategies compare; empty for a study of scratch, uniform and gradual rates"
-    if set(table["strategy"]) <= {"scratch", "uniform", "gradual"}: return pd.DataFrame()
-    return strategies_table(table)
 
 # %% ../../nbs/73_evidence.report.ipynb #8f5f6abc
 def _trials(
@@ -248,10 +229,9 @@ def pictures_of(
     if facts.compared:
         rows = decisions(study, facts.compared)
         figures["effects"] = plot_effects(facts.compared, rows), "effect of each question beside the margin's band"
-        for outcome in dict.fromkeys(question.outcome for question in study.questions):
-            name = outcome.replace("_", " ")
-            figures[f"ladders {outcome}"] = plot_ladders(study, facts.outcomes, outcome), f"{name} against the rate, by way"
-    else: figures |= _figures_without_questions(facts)
+    for outcome in outcomes_asked(study):
+        name = outcome.replace("_", " ")
+        figures[f"ladders {outcome}"] = plot_ladders(study, facts.outcomes, outcome), f"{name} against the rate, by way"
     for source, target, measure in facts.ended:
         says = f"{measure.replace('valid_', 'validation ')} over training, {source} → {target}"
         figures[source, target, measure] = plot_curves(facts.table, source, target, measure), says
@@ -263,20 +243,6 @@ def pictures_of(
         curves = {drawn(title): curve for title, curve in facts.curves.items()}
         figures["finder"] = plot_finder(curves, marks), "loss against learning rate"
     return {key: picture(fig, says, f"picture{i}") for i, (key, (fig, says)) in enumerate(figures.items(), 1)}
-
-# %% ../../nbs/73_evidence.report.ipynb #63b10001
-def _figures_without_questions(
-    facts:Facts # Of the report
-)->dict[str,tuple[plt.Figure,str]]: # By name: figure, and what it says
-    "What a study shows that asks nothing"
-    figures = {}
-    if QUESTIONS["gradual over uniform"] in set(facts.answers["question"]):
-        says = "loss of gradual against uniform rates, by experiment"
-        figures["gains"] = plot_gains(facts.table, facts.gained), says
-    figures["weights"] = plot_weights(facts.table), "final validation loss against the weight, by initial rate"
-    if facts.by_source.size:
-        figures["sources"] = plot_sources(facts.table, facts.by_source), "final validation loss by source"
-    return figures
 
 # %% ../../nbs/73_evidence.report.ipynb #c57c13fc
 STYLE = Markup((files("gradlr")/"report.css").read_text(encoding="utf-8")) # Of the page

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MOST', 'MOST_RATE', 'KEEP', 'MOST_PIXELS', 'MOST_REPEATS', 'Rate', 'Weight', 'Count', 'Choices', 'STRICT', 'OwnRates',
-           'OUTCOMES', 'THESIS_LRS', 'THESIS', 'PRESETS', 'named', 'or_word', 'Experiment', 'Outcome', 'Question',
-           'Study', 'is_of_library', 'is_checkpoint', 'side_of', 'problems']
+           'OUTCOMES', 'PRESETS', 'named', 'or_word', 'Experiment', 'Outcome', 'Question', 'Study', 'is_of_library',
+           'is_checkpoint', 'side_of', 'problems']
 
 # %% ../../nbs/60_study.settings.ipynb #ada42f03
 from collections.abc import Iterable, Iterator
@@ -204,10 +204,6 @@ def _four(
     families = (first, second)
     return tuple(Experiment(f"{source}01", f"{target}02") for source in families for target in families)
 
-THESIS_LRS = {("emnist01", "emnist02"): (5e-3, 1e-3), ("emnist01", "cifar02"): (1e-2, 5e-3),
-              ("cifar01", "emnist02"): (1e-3, 1e-4), ("cifar01", "cifar02"): (5e-5, 2e-5)}
-THESIS = tuple(replace(e, head_lrs=THESIS_LRS[e.source, e.target]) for e in _four("emnist", "cifar"))
-
 _QUESTIONS = Question("transfer", "scratch"), Question("gradual", "uniform"), Question("uniform", "frozen")
 
 PRESETS = dict(
@@ -224,8 +220,8 @@ PRESETS = dict(
                          "emnist02": replace(SAMPLES["emnist02"], train=80, valid=80, test=200, part="test"),
                          "cifar01": replace(SAMPLES["cifar01"], train=600, valid=150),
                          "cifar02": replace(SAMPLES["cifar02"], train=80, valid=80, test=200)}),
-    thesis=Study("thesis", THESIS, head_lrs=(1e-3, 1e-4), repeats=5, weights=(1., 0.75, 0.5, 0.3, 0.25), epochs=10,
-                 precision="bfloat16"))
+    thesis=Study("thesis", _four("emnist", "cifar"), repeats=5, weights=(1., 0.75, 0.5, 0.3, 0.25), epochs=10,
+                 precision="bfloat16", questions=_QUESTIONS[:2]))
 
 # %% ../../nbs/60_study.settings.ipynb #99e960b7
 def problems(
