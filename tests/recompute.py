@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.optimize import brentq
 
 RECORDS = Path(__file__).parents[1]/"data"/"results"
 AXES = ("strategy", "weight", "grain", "optimizer", "schedule", "batch_norm", "augment") # That tell ways apart
@@ -81,12 +82,55 @@ def clusters(study:dict, experiments:list)->list[int]:
             labels = [low if label == high else label for label in labels]
     return labels
 
+def level_of(look:int, planned:list[int], alpha:float)->float:
+    "Two-sided level at which a look tests, where all looks spend an error as O'Brien and Fleming's do; nine tenths of it"
+    if len(planned) == 1: return alpha
+    shares = np.divide(planned, planned[-1])
+    due, bounds = 4*stats.norm.sf(stats.norm.isf(0.9*alpha/4)/shares**0.5), []
+    for n, until in enumerate(due[:look + 1], 1):
+        together = np.minimum.outer(shares[:n], shares[:n])/np.sqrt(np.outer(shares[:n], shares[:n]))
+        def crossed(bound):
+            ends = np.array([*bounds, bound])
+            return 1 - stats.multivariate_normal.cdf(ends, cov=together, lower_limit=-ends) - until
+        bounds.append(brentq(crossed, 1, 10))
+    return float(2*stats.norm.sf(bounds[-1]))
+
+def here(changes:pd.DataFrame, labels:list[int])->tuple[float,float,float]:
+    "Mean, standard error and degrees of freedom where experiments are fixed, from four repeats on"
+    by_cluster = changes.T.groupby(np.array(labels))
+    means, sizes, n = by_cluster.mean().T, by_cluster.size(), len(changes)
+    parts = (sizes/sizes.sum())**2*means.var()/n
+    df = parts.sum()**2/(parts**2/(n - 1)).sum()
+    # halfway to the least that they could be
+    return float((means.mean()*sizes).sum()/sizes.sum()), float(parts.sum()**0.5), float(2/(1/df + 1/(n - 1)))
+
 def like_these(changes:pd.DataFrame, labels:list[int], questions:int)->tuple[float,float,float]:
     "Mean and interval where experiments are random too; eight tenths of an error of 5 % are shared by the questions"
     means = changes.T.groupby(np.array(labels)).mean().T.mean()
     if len(means) < 2: return float(means.mean()), np.nan, np.nan
     half = stats.t.isf(0.4*0.05/questions, len(means) - 1)*means.std()/len(means)**0.5
     return tuple(float(value) for value in (means.mean(), means.mean() - half, means.mean() + half))
+
+def in_these(study:dict, changes:dict)->pd.DataFrame:
+    "A row a question: mean and interval in these experiments, at the look that answered it or at the last one so far"
+    goes_on, ceiling = study["repeats"] == "until decided", study["ceiling"]
+    planned = [n for n in (4, 6, 8, 12, 16) if n < ceiling] + [ceiling] if goes_on else [study["repeats"]]
+    margins = [question.get("margin", 1.) for question in study["questions"]]
+    count, rows, settled = len(margins), {}, set()
+    for look, repeats in enumerate(planned):
+        known = {}
+        for which, of_question in changes.items():
+            if which in settled or len(of_question.dropna()) < repeats: continue
+            mean, se, df = here(of_question.dropna()[:repeats], clusters(study, list(of_question)))
+            inside = 2*stats.t.sf((margins[which] - abs(mean))/se, df)
+            known[which] = min(2*stats.t.sf(abs(mean)/se, df), inside), mean, se, df
+        for which, (_, mean, se, df) in sorted(known.items(), key=lambda item: item[1][0]):
+            half = se*stats.t.isf(level_of(look, planned, 0.05/count)/2, df)
+            rows[which] = dict(mean=mean, low=mean - half, high=mean + half, repeats=repeats)
+            has_sign = mean - half > 0 or mean + half < 0
+            if has_sign or abs(mean) + half < margins[which]: settled.add(which)
+            if has_sign: count -= 0.5
+    return pd.DataFrame.from_dict(rows, orient="index").sort_index()
 
 def answers(folder:Path)->pd.DataFrame:
     "A row a question and outcome: how much better the first side is in experiments like these"
@@ -98,5 +142,11 @@ def answers(folder:Path)->pd.DataFrame:
                          experiments=changes.shape[1]))
     return pd.DataFrame(rows)
 
+def decided(folder:Path)->pd.DataFrame:
+    "A row a question of accuracy: from `in_these`"
+    study, runs = tomllib.loads((folder/"study.toml").read_text()), trainings(folder)
+    return in_these(study, {which: differences(study, runs, question, "accuracy") for which, question in enumerate(study["questions"])})
+
 if __name__ == "__main__":
-    for name in sys.argv[1:]: print(answers(RECORDS/name).round(2).to_string())
+    for name in sys.argv[1:]:
+        for table in (decided(RECORDS/name), answers(RECORDS/name)): print(table.round(2).to_string())

@@ -17,6 +17,7 @@ from gradlr.study.questions import clusters_of
 from gradlr.study.results import outcomes
 from gradlr.study.toml import read_study
 
+README = (Path(__file__).parents[1]/"README.md").read_text(encoding="utf-8")
 
 def test_gradlr_is_not_asked(): assert not re.search("^(import|from) gradlr", Path(recompute.__file__).read_text(), re.M)
 
@@ -30,6 +31,23 @@ def test_effects_hold(name):
             effect = finding.effects(row.outcome).loc[LIKE]
             is_close(effect["mean"], row.mean, eps=1e-6)
             is_equal(int(effect["repeats"]), row.repeats)
+
+@pytest.mark.parametrize("name", ["imagenet"])
+def test_what_is_decided_holds(name):
+    study = read_study(recompute.RECORDS/name/"study.toml")
+    found = findings(study, outcomes(read_records(recompute.RECORDS/name))).values()
+    for finding, row in zip(found, recompute.decided(recompute.RECORDS/name).itertuples(), strict=True):
+        is_close(finding.decided[["mean", "low", "high"]].astype(float), [row.mean, row.low, row.high], eps=1e-4)
+        is_equal(finding.decided["repeats"], row.repeats)
+
+def in_words(*values:float)->list[str]: return [f"{value:.1f}".replace("-", "−") for value in values]
+
+def test_the_landing_page_says_what_pandas_finds():
+    answered, like = recompute.decided(recompute.RECORDS/"imagenet").iloc[0], recompute.answers(recompute.RECORDS/"imagenet").iloc[0]
+    mean, low, high = in_words(answered["mean"], answered["low"], answered["high"])
+    assert f"On these sixteen targets yes: +{mean} points of accuracy ({low} to {high}, n = {answered['repeats']:.0f} repeats)" in README
+    mean, low, high = in_words(like["mean"], like["low"], like["high"])
+    assert f"For targets like these cannot tell yet: +{mean} points ({low} to {high})" in README
 
 def test_targets_that_share_classes_are_one_and_intervals_are_the_same():
     file = recompute.RECORDS/"imagenet"/"study.toml"
