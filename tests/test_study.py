@@ -179,7 +179,7 @@ def test_a_report_heads_with_what_has_won_and_its_code_runs(advised):
     lead = html.unescape(re.search(r'<p class="lead winner"><b>(.*?)</b> (.*?)</p>', page).expand(r"\1 \2"))
     assert lead in printed and re.match(r"Best for digits02: .* from digits01 at 16 px; head's rate 0.003", lead), lead
     assert "n=2 repeats of 200 images" in lead and "guessing: 25 %" in lead
-    assert page.index("lead winner") < page.index("Does gradual beat uniform?")
+    assert page.index("lead winner") < page.index("This study asks nothing")
     predict, train = codes(page)[:2]
     won = json.loads(gradlr("study", "status", out, "--json").stdout)["winners"]
     assert [one["where"] for one in won] == ["digits02"] and f"{100*won[0]['accuracy']:.1f} %" in lead

@@ -105,12 +105,10 @@ def run_to_report(
     how:dict # Options of `execute`, by name
 )->int: # Exit code
     "Run a study, say how it went, and write its report"
-    from gradlr.evidence.answers import answers, winners_of
+    from gradlr.evidence.answers import winners_of
     from gradlr.evidence.report import write_report
     from gradlr.study.execute import execute
-    from gradlr.study.folder import read_records
     from gradlr.study.progress import status, status_in_words
-    from gradlr.study.results import results
     failed = execute(study, out, **how)
     for message in failed: print(f"failed: {message}", file=sys.stderr)
     print(status_in_words(status(out)))
@@ -124,9 +122,7 @@ def run_to_report(
             failures = f"{counted(len(helped), 'run')} failed, or waiting for one that did"
             print(f"{failures}; to try them again:\n  {retry}\n  {again}", file=sys.stderr)
         return 1
-    if not study.questions:
-        for row in answers(results(read_records(out))).query("where == 'all experiments'").itertuples():
-            print(f"{row.question} {row.answer.capitalize()}: {row.evidence}.")
+    if not study.questions: print("It asks nothing: name its questions under [[questions]], and each gets an answer.")
     print(winners_of(out)[0])
     if study.keep == "best":
         from gradlr.evidence.keeping import keep_best
