@@ -141,7 +141,8 @@ def plot_ladders(
             label = drawn(", ".join(name if isinstance(name, str) else f"{name:g}" for name in way))
             lines[label], = ax.plot(means.index, means, marker=".", color=colour[way])
         ax.set(xscale="log", xlabel="initial rate")
-        if outcome != "accuracy": logarithmic(ax)
+        # where every run diverged there is nothing to scale by
+        if outcome != "accuracy" and targets[f"valid_{outcome}"].notna().any(): logarithmic(ax)
         ax.set_title(drawn(f"{source} → {target}"), y=1)
     # one scale for all panels
     if outcome == "accuracy": axes[0,0].set_ylim(max(axes[0,0].get_ylim()[0], 0), min(axes[0,0].get_ylim()[1], 1))
