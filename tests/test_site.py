@@ -243,9 +243,9 @@ def test_on_a_phone_tables_stack_and_panels_come_one_a_row(site, browser, width)
           table.scrollWidth <= table.clientWidth + 1, [...table.querySelectorAll('td')].every(e => e.dataset.label !== undefined)])""")
         assert tables and all(stacked == (phone and columns > 2) for stacked, columns, *_ in tables), path
         if phone: assert all(fits and said for _, columns, fits, said in tables if columns > 2), path
-    page.goto(site + "analysis/gradual_rates.html")
+    page.goto(site + "analysis/distances.html")
     drawings = page.eval_on_selector_all("picture img", "all => all.map(e => [e.currentSrc, e.naturalHeight/e.naturalWidth])")
-    assert len(drawings) > 8 and all(("-phone" in source) == (ratio > 1) == phone for source, ratio in drawings)
+    assert len(drawings) == 4 and all(("-phone" in source) == (ratio > 1) == phone for source, ratio in drawings)
 
 def test_it_is_dark_where_that_is_wanted(site, browser):
     def brightness(scheme:str)->float:
