@@ -21,7 +21,7 @@ README = (Path(__file__).parents[1]/"README.md").read_text(encoding="utf-8")
 
 def test_gradlr_is_not_asked(): assert not re.search("^(import|from) gradlr", Path(recompute.__file__).read_text(), re.M)
 
-@pytest.mark.parametrize("name", ["pilot", "imagenet"])
+@pytest.mark.parametrize("name", ["pilot", "imagenet", "ways"])
 def test_effects_hold(name):
     study, again = read_study(recompute.RECORDS/name/"study.toml"), recompute.answers(recompute.RECORDS/name)
     found = findings(study, outcomes(read_records(recompute.RECORDS/name)))
@@ -32,7 +32,7 @@ def test_effects_hold(name):
             is_close(effect["mean"], row.mean, eps=1e-6)
             is_equal(int(effect["repeats"]), row.repeats)
 
-@pytest.mark.parametrize("name", ["imagenet"])
+@pytest.mark.parametrize("name", ["imagenet", "ways"])
 def test_what_is_decided_holds(name):
     study = read_study(recompute.RECORDS/name/"study.toml")
     found = findings(study, outcomes(read_records(recompute.RECORDS/name))).values()
@@ -43,11 +43,14 @@ def test_what_is_decided_holds(name):
 def in_words(*values:float)->list[str]: return [f"{value:.1f}".replace("-", "−") for value in values]
 
 def test_the_landing_page_says_what_pandas_finds():
-    answered, like = recompute.decided(recompute.RECORDS/"imagenet").iloc[0], recompute.answers(recompute.RECORDS/"imagenet").iloc[0]
+    decided, like = recompute.decided(recompute.RECORDS/"imagenet"), recompute.answers(recompute.RECORDS/"imagenet").iloc[0]
+    answered, beside_fine_tune = decided.iloc[0], decided.iloc[1]
     mean, low, high = in_words(answered["mean"], answered["low"], answered["high"])
     assert f"On these sixteen targets yes: +{mean} points of accuracy ({low} to {high}, n = {answered['repeats']:.0f} repeats)" in README
     mean, low, high = in_words(like["mean"], like["low"], like["high"])
     assert f"For targets like these cannot tell yet: +{mean} points ({low} to {high})" in README
+    mean, low, high = in_words(beside_fine_tune["mean"], beside_fine_tune["low"], beside_fine_tune["high"])
+    assert f"beside fastai's `fine_tune` at its best rate: {mean} points ({low} to {high})" in README
 
 def test_targets_that_share_classes_are_one_and_intervals_are_the_same():
     file = recompute.RECORDS/"imagenet"/"study.toml"

@@ -84,7 +84,7 @@ def regime(
     rows = {}
     if compared:
         rows["runs compared that are worse than guessing"] = f"{100*worse_than_guessing(compared):.0f} %"
-        rows["runs compared that are, or are too sure"] = f"{100*worse_than_guessing(compared, 'log_loss'):.0f} %"
+        rows["runs compared whose loss is above that of guessing"] = f"{100*worse_than_guessing(compared, 'log_loss'):.0f} %"
         rows["sides whose best rate is at an edge"] = f"{sum(len(found.narrow) for found in compared)}"
     targets = curves[(curves["kind"] == "target") & (curves["state"] == "done")]
     moved = targets.groupby("key")["train_loss"].agg(lambda losses: losses.diff().abs().iloc[-1]).median()

@@ -199,7 +199,7 @@ def is_worse_than_guessing(
     rows:pd.DataFrame, # Of the table of outcomes
     outcome:str # That they are judged by
 )->pd.Series: # Of booleans
-    "Is the test loss above that of equal probabilities? One that diverged is; where confidence does not count, its temperature is fitted first"
+    "Is the test loss above that of equal probabilities? The calibrated one, unless confidence is asked about"
     loss = "log_loss" if outcome == "log_loss" else "calibrated_loss"
     return ~(rows[f"test_{loss}"] <= np.log(rows["classes"].astype(float)))
 

@@ -204,7 +204,8 @@ def _four(
     families = (first, second)
     return tuple(Experiment(f"{source}01", f"{target}02") for source in families for target in families)
 
-_QUESTIONS = Question("transfer", "scratch"), Question("gradual", "uniform"), Question("uniform", "frozen")
+_CLAIMS = Question("transfer", "scratch"), Question("gradual", "uniform")
+_QUESTIONS = *_CLAIMS, Question("uniform", "frozen")
 
 PRESETS = dict(
     demo=Study("demo", tuple(Experiment(source, "digits02") for source in ("digits01", "photos01")),
@@ -221,7 +222,7 @@ PRESETS = dict(
                          "cifar01": replace(SAMPLES["cifar01"], train=600, valid=150),
                          "cifar02": replace(SAMPLES["cifar02"], train=80, valid=80, test=200)}),
     thesis=Study("thesis", _four("emnist", "cifar"), repeats=5, weights=(1., 0.75, 0.5, 0.3, 0.25), epochs=10,
-                 precision="bfloat16", questions=_QUESTIONS[:2]))
+                 precision="bfloat16", questions=_CLAIMS))
 
 # %% ../../nbs/60_study.settings.ipynb #99e960b7
 def problems(
