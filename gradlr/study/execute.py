@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
 
 from torch import nn
@@ -187,6 +186,7 @@ class Prepared:
     drawn:dict[str,list[dict]] # From `prepare_samples`
     ready_made:dict[str,Weights] # By name of the source
     damaged:dict[str,str]=field(default_factory=dict) # Key → message, of runs whose source's weights are damaged
+    waiting:list[Run]=field(default_factory=list) # Runs whose source is not trained, at the last round
 
     def trainings(self)->list[Training]:
         "What the study wants, as far as its records tell"
@@ -224,6 +224,7 @@ class Prepared:
     def next_round(self)->tuple[list[Run],dict[str,Weights],int,int]: # Runs; weights; images done before, and in all
         "What is planned and not published, and can be trained now"
         (planned, weights), published = self.runs(), self.folder.published()
+        self.waiting = [run for run in planned if run.is_waiting]
         runs = [run for run in planned if not run.is_waiting]
         todo = self._from_sound_sources([run for run in runs if run.key not in published], weights)
         done = self.cost([run for run in runs if run.key in published])
@@ -253,7 +254,7 @@ class Prepared:
         "What went wrong"
         failed = [(Run(**record["run"]), record["failure"]) for record in failures(self.folder.path)]
         told = [f"{run}: {failure['kind']}: {failure['message']}" for run, failure in failed]
-        return [*self.damaged.values(), *told, *map(self._why_waiting, filter(attrgetter("is_waiting"), self.runs()[0]))]
+        return [*self.damaged.values(), *told, *map(self._why_waiting, self.waiting)]
 
     def _why_waiting(self,
         run:Run # Without a source

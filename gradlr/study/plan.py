@@ -62,7 +62,7 @@ class Run:
     def key(self)->str: # 20 hexadecimal digits
         "The name of the run's record"
         if self.is_waiting: raise ValueError(f"the source {self.source} of this run is not trained yet")
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:20]
+        return hashlib.sha256(json.dumps(vars(self), sort_keys=True).encode()).hexdigest()[:20]
 
     def __str__(self)->str:
         way = Way(*(getattr(self, f.name) for f in fields(Way)))
@@ -170,7 +170,7 @@ def plan(
     for source, target in dict.fromkeys((t.source, t.target) for t in trainings if t.source):
         runs.append(run("finder", target, 0, source, study.finder_steps, strategy="uniform", head_lr=1.))
     for t in trainings:
-        runs.append(run("target", t.target, t.repeat, t.source, t.epochs, head_lr=t.head_lr, **asdict(t.way)))
+        runs.append(run("target", t.target, t.repeat, t.source, t.epochs, head_lr=t.head_lr, **vars(t.way)))
     first = {"source": 0, "finder": 1, "target": 2}
     return sorted(dict.fromkeys(runs), key=lambda run: (run.repeat, first[run.kind]))
 
