@@ -40,17 +40,31 @@ def test_what_is_decided_holds(name):
         is_close(finding.decided[["mean", "low", "high"]].astype(float), [row.mean, row.low, row.high], eps=1e-4)
         is_equal(finding.decided["repeats"], row.repeats)
 
-def in_words(*values:float)->list[str]: return [f"{value:.1f}".replace("-", "−") for value in values]
+def in_words(row:pd.Series, unit:str="")->str:
+    "As the landing page says a mean and its interval"
+    mean, low, high = (f"{row[end]:.1f}".replace("-", "−") for end in ("mean", "low", "high"))
+    return f"{mean}{unit} ({low} to {high}"
 
-def test_the_landing_page_says_what_pandas_finds():
-    decided, like = recompute.decided(recompute.RECORDS/"imagenet"), recompute.answers(recompute.RECORDS/"imagenet").iloc[0]
-    answered, beside_fine_tune = decided.iloc[0], decided.iloc[1]
-    mean, low, high = in_words(answered["mean"], answered["low"], answered["high"])
-    assert f"On these sixteen targets yes: +{mean} points of accuracy ({low} to {high}, n = {answered['repeats']:.0f} repeats)" in README
-    mean, low, high = in_words(like["mean"], like["low"], like["high"])
-    assert f"For targets like these cannot tell yet: +{mean} points ({low} to {high})" in README
-    mean, low, high = in_words(beside_fine_tune["mean"], beside_fine_tune["low"], beside_fine_tune["high"])
-    assert f"beside fastai's `fine_tune` at its best rate: {mean} points ({low} to {high})" in README
+def answered(name:str)->tuple[pd.DataFrame,pd.DataFrame]:
+    "A row a question of a study: in its experiments, and in those like them"
+    like = recompute.answers(recompute.RECORDS/name)
+    return recompute.decided(recompute.RECORDS/name), like[like["outcome"] == "accuracy"].reset_index(drop=True)
+
+def test_the_landing_page_says_what_pandas_finds_of_gradual_rates():
+    here, like = answered("imagenet")
+    repeats = f"n = {here.loc[0, 'repeats']:.0f} repeats"
+    assert f"On these sixteen targets yes: +{in_words(here.loc[0], ' points of accuracy')}, {repeats})" in README
+    assert f"For targets like these cannot tell yet: +{in_words(like.loc[0], ' points')})" in README
+    assert f"beside fastai's `fine_tune` at its best rate: {in_words(here.loc[1], ' points')})" in README
+
+def test_the_landing_page_says_what_pandas_finds_of_ways():
+    here, like = answered("ways")
+    told, repeats = here[(here["low"] > 0) | (here["high"] < 0)].index, f"n = {here.loc[0, 'repeats']:.0f} repeats"
+    assert list(like.loc[told, "better_than"]) == ["uniform"] and like.loc[8, "better_than"] == "auto_rgn"
+    assert here.loc[1:7, "mean"].abs().round(1).max() == 1.5 and "seven recipes are within 1.5 points" in README
+    assert f"is worse by {in_words(here.loc[0], ' points')}, {repeats})" in README
+    assert f"Auto-RGN by {in_words(like.loc[8])}) in targets like these" in README
+    assert f"({here.loc[8, 'low']:.1f} to {here.loc[8, 'high']:.1f})".replace("-", "−") in README
 
 def test_targets_that_share_classes_are_one_and_intervals_are_the_same():
     file = recompute.RECORDS/"imagenet"/"study.toml"

@@ -33,6 +33,13 @@ class Finding:
         "The answer in these experiments"
         return self.decided["answer"]
 
+    @property
+    def to_settle(self)->str: # Empty where it is settled
+        "How many repeats would settle it, if mean and spread stay as they are"
+        if self.answer != "cannot tell": return ""
+        plans = self.decided[["for_difference", "for_no_difference"]].dropna()
+        return f"{plans.min():,.0f} repeats" if len(plans) else "more than 1,000 repeats"
+
     def effects(self,
         outcome:str|None=None # A name in `OUTCOMES`; None is the one that is asked about
     )->pd.DataFrame: # A row an experiment, then one for each meaning of all; mean, low, high and repeats
@@ -100,10 +107,10 @@ def findings(
 def overview(
     found:dict[str,Finding] # From `findings`
 )->pd.DataFrame: # A row a question
-    "Each question's answer, and its effects in accuracy and in loss"
+    "Each question's answer, what would settle it, and its effects in accuracy and in loss"
     rows = {}
     for words, finding in found.items():
-        rows[words] = {"answer": finding.answer}
+        rows[words] = {"answer": finding.answer, "settled by": finding.to_settle}
         for outcome, effects in finding.in_words().drop(columns="repeats").items():
             for where in (HERE, LIKE): rows[words][f"{outcome}, {where}"] = effects[where]
     return pd.DataFrame.from_dict(rows, orient="index")
