@@ -135,8 +135,11 @@ def in_these(study:dict, changes:dict)->pd.DataFrame:
 def answers(folder:Path)->pd.DataFrame:
     "A row a question and outcome: how much better the first side is in experiments like these"
     study, runs, rows = tomllib.loads((folder/"study.toml").read_text()), trainings(folder), []
-    for question, outcome in product(study["questions"], ("accuracy", "log_loss")):
+    looked_at = decided(folder)["repeats"] if study["repeats"] == "until decided" else {}
+    for (which, question), outcome in product(enumerate(study["questions"]), ("accuracy", "log_loss")):
         changes = differences(study, runs, question, outcome)
+        # of what is asked no more is read than at the look that answered it
+        if outcome == question.get("outcome", "accuracy") and which in looked_at: changes = changes.dropna()[:int(looked_at[which])]
         mean, low, high = like_these(changes, clusters(study, list(changes)), len(study["questions"]))
         rows.append(dict(question, outcome=outcome, mean=mean, low=low, high=high, repeats=int(changes.count().min()),
                          experiments=changes.shape[1]))

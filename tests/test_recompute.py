@@ -55,7 +55,11 @@ def test_the_landing_page_says_what_pandas_finds_of_gradual_rates():
     repeats = f"n = {here.loc[0, 'repeats']:.0f} repeats"
     assert f"On these sixteen targets yes: +{in_words(here.loc[0], ' points of accuracy')}, {repeats})" in README
     assert f"For targets like these cannot tell yet: +{in_words(like.loc[0], ' points')})" in README
-    assert f"beside fastai's `fine_tune` at its best rate: {in_words(here.loc[1], ' points')})" in README
+    beside = in_words(here.loc[1], " points")
+    assert f"beside fastai's `fine_tune` at its best rate: {beside}, n = {here.loc[1, 'repeats']:.0f} repeats)" in README
+    # better than one rate: the other way round
+    mean, low, high = (f"{-here.loc[2, end]:.1f}" for end in ("mean", "high", "low"))
+    assert f"frozen features are better than one rate for all layers, by {mean} points ({low} to {high})" in README
 
 def test_the_landing_page_says_what_pandas_finds_of_ways():
     here, like = answered("ways")

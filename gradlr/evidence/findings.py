@@ -49,10 +49,10 @@ class Finding:
         rows = {_place(pair, differences): _ends(effect) for pair, effect in effects_apart(differences).items()}
         rows[HERE] = _ends(effect_here(differences, self.clusters))
         rows[LIKE] = _ends(effect_like_these(differences, self.clusters))
-        # of the question itself there is one interval: the one that paid for looks and other questions
+        # of the question itself there is one interval, at the look that decided: it paid for looks and other questions
         if outcome in (None, asked):
             for name, kind in ((HERE, ""), (LIKE, "like_")):
-                rows[name] |= {end: self.decided[f"{kind}{end}"] for end in ("mean", "low", "high")}
+                rows[name] |= {end: self.decided[f"{kind}{end}"] for end in ("mean", "low", "high")} | {"repeats": self.decided["repeats"]}
         return pd.DataFrame.from_dict(rows, orient="index")
 
     def in_words(self)->pd.DataFrame: # A row as in `effects`; points of accuracy, and per cent of the loss
