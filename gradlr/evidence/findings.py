@@ -34,9 +34,9 @@ class Finding:
         return self.decided["answer"]
 
     @property
-    def to_settle(self)->str: # Empty where it is settled
+    def to_settle(self)->str: # Empty where it is settled, or nothing is known yet
         "How many repeats would settle it, if mean and spread stay as they are"
-        if self.answer != "cannot tell": return ""
+        if self.answer != "cannot tell" or pd.isna(self.decided["mean"]): return ""
         plans = self.decided[["for_difference", "for_no_difference"]].dropna()
         return f"{plans.min():,.0f} repeats" if len(plans) else "more than 1,000 repeats"
 
