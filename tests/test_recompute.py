@@ -21,7 +21,7 @@ README = (Path(__file__).parents[1]/"README.md").read_text(encoding="utf-8")
 
 def test_gradlr_is_not_asked(): assert not re.search("^(import|from) gradlr", Path(recompute.__file__).read_text(), re.M)
 
-@pytest.mark.parametrize("name", ["pilot", "imagenet", "ways"])
+@pytest.mark.parametrize("name", ["pilot", "imagenet", "ways", "batch_norm"])
 def test_effects_hold(name):
     study, again = read_study(recompute.RECORDS/name/"study.toml"), recompute.answers(recompute.RECORDS/name)
     found = findings(study, outcomes(read_records(recompute.RECORDS/name)))
@@ -32,7 +32,7 @@ def test_effects_hold(name):
             is_close(effect["mean"], row.mean, eps=1e-6)
             is_equal(int(effect["repeats"]), row.repeats)
 
-@pytest.mark.parametrize("name", ["imagenet", "ways"])
+@pytest.mark.parametrize("name", ["imagenet", "ways", "batch_norm"])
 def test_what_is_decided_holds(name):
     study = read_study(recompute.RECORDS/name/"study.toml")
     found = findings(study, outcomes(read_records(recompute.RECORDS/name))).values()
@@ -53,7 +53,7 @@ def answered(name:str)->tuple[pd.DataFrame,pd.DataFrame]:
 def test_the_landing_page_says_what_pandas_finds_of_gradual_rates():
     here, like = answered("imagenet")
     repeats = f"n = {here.loc[0, 'repeats']:.0f} repeats"
-    assert f"On these sixteen targets yes: +{in_words(here.loc[0], ' points of accuracy')}, {repeats})" in README
+    assert f"Where batch norm stays still, on these sixteen targets yes: +{in_words(here.loc[0], ' points of accuracy')}, {repeats})" in README
     assert f"For targets like these cannot tell yet: +{in_words(like.loc[0], ' points')})" in README
     beside = in_words(here.loc[1], " points")
     assert f"beside fastai's `fine_tune` at its best rate: {beside}, n = {here.loc[1, 'repeats']:.0f} repeats)" in README
@@ -69,6 +69,15 @@ def test_the_landing_page_says_what_pandas_finds_of_ways():
     assert f"is worse by {in_words(here.loc[0], ' points')}, {repeats})" in README
     assert f"Auto-RGN by {in_words(like.loc[8])}) in targets like these" in README
     assert f"({here.loc[8, 'low']:.1f} to {here.loc[8, 'high']:.1f})".replace("-", "−") in README
+
+def test_the_landing_page_says_what_pandas_finds_of_batch_norm():
+    (_, of_uniform), (_, of_gradual), (_, where_it_learns) = (answered("batch_norm")[0]).iterrows()
+    like = answered("batch_norm")[1].loc[1]
+    assert f"they are better by {in_words(of_gradual, ' points of accuracy')}, n = 4 repeats of six targets" in README
+    assert f"{like['low']:.1f} to {like['high']:.1f} for targets like these" in README
+    assert f"For one rate for all layers cannot tell: {in_words(of_uniform, ' points')})" in README
+    mean, low, high = (f"{-where_it_learns[end]:.1f}" for end in ("mean", "high", "low"))
+    assert f"gradual rates are worse than one rate, by {mean} points ({low} to {high})" in README
 
 def test_targets_that_share_classes_are_one_and_intervals_are_the_same():
     file = recompute.RECORDS/"imagenet"/"study.toml"
