@@ -34,6 +34,11 @@ class Finding:
         return self.decided["answer"]
 
     @property
+    def answer_like(self)->str: # The same where there is none in these experiments either
+        "The answer in experiments like these"
+        return self.decided["like_verdict"] if self.answer == self.decided["verdict"] else self.answer
+
+    @property
     def to_settle(self)->str: # Empty where it is settled, or nothing is known yet
         "How many repeats would settle it, if mean and spread stay as they are"
         if self.answer != "cannot tell" or pd.isna(self.decided["mean"]): return ""
@@ -106,13 +111,13 @@ def findings(
 # %% ../../nbs/75_evidence.findings.ipynb #75a00017
 def overview(
     found:dict[str,Finding] # From `findings`
-)->pd.DataFrame: # A row a question
+)->pd.DataFrame: # Two rows a question: in these experiments, and in those like them
     "Each question's answer, what would settle it, and its effects in accuracy and in loss"
     rows = {}
     for words, finding in found.items():
-        rows[words] = {"answer": finding.answer, "settled by": finding.to_settle}
-        for outcome, effects in finding.in_words().drop(columns="repeats").items():
-            for where in (HERE, LIKE): rows[words][f"{outcome}, {where}"] = effects[where]
+        effects = finding.in_words()[["accuracy", "log loss"]]
+        for where, answer, settled in ((HERE, finding.answer, finding.to_settle), (LIKE, finding.answer_like, "")):
+            rows[words, where] = {"answer": answer, "settled by": settled, **effects.loc[where]}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 # %% ../../nbs/75_evidence.findings.ipynb #75a0000d
