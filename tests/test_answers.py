@@ -43,7 +43,7 @@ WIDE = 'in = "accuracy"\nmargin = 80.0'
     ("head_lrs = [0.003]\nrepeats = 2\nepochs = 6", LOSS, "Grid too narrow"),
     ("head_lrs = [1e-7, 3e-7, 1e-6]\nrepeats = 2\nepochs = 1", LOSS, "Senseless regime"),
     ("head_lrs = \"fair\"\nrepeats = 2\nepochs = 6", LOSS, "n=2 repeats"),
-    ("head_lrs = \"fair\"\ncentre = 0.01\nrepeats = \"until decided\"\nepochs = 8", WIDE, "n=4 repeats")],
+    ("head_lrs = \"fair\"\ncentre = 0.01\nrepeats = \"until decided\"\nepochs = 12", WIDE, "n=4 repeats")],
     ids=["narrow", "senseless", "two repeats", "decided early"])
 def test_the_first_screen_says(settings, judged, says, tmp_path):
     lead = first_screen(tmp_path, settings, judged)
