@@ -195,7 +195,10 @@ def test_order_of_sets_and_far_off_points_change_nothing(sets, seed, far):
     targets = {"near": b, "far": b + a.dtype.type(far*1e3*(1 + np.abs(b).max())), "again": b}
     order = np.random.default_rng(seed).permutation(list(targets))
     found = hausdorff_matrix({"a": a}, {name: targets[name] for name in order}).loc["a"]
-    assert found["near"] == found["again"] == pytest.approx(modified_hausdorff(a, b), rel=1e-4, abs=1e-6*reach(a, b))
+    alone = pytest.approx(modified_hausdorff(a, b), rel=1e-4, abs=1e-6*reach(a, b))
+    # where a set stands in the product decides in which order its processor adds up: the last digits may differ
+    assert found["near"] == alone and found["again"] == alone
+    assert found["near"] == pytest.approx(found["again"], rel=1e-5, abs=1e-6*reach(a, b))
     beside = np.concatenate([b, targets["far"]])
     assert directed_hausdorff(a, beside) == pytest.approx(max(plain(a, beside)), rel=1e-4, abs=1e-6*reach(a, b))
 
