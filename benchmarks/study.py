@@ -18,7 +18,8 @@ from gradlr.images.drawing import load_sample
 from gradlr.images.loaders import dataloaders
 from gradlr.images.samples import Sample
 from gradlr.images.sets import ImageSet
-from gradlr.rates.learners import fastest_precision, target_learner
+from gradlr.rates.learners import target_learner
+from gradlr.rates.precision import fastest_precision
 from gradlr.study.execute import execute
 from gradlr.study.folder import StudyFolder
 from gradlr.study.plan import plan

@@ -21,7 +21,8 @@ import bare
 from gradlr.images.datasets import load_photos
 from gradlr.images.loaders import dataloaders
 from gradlr.images.sets import ImageSet
-from gradlr.rates.learners import fastest_precision, target_learner
+from gradlr.rates.learners import target_learner
+from gradlr.rates.precision import fastest_precision
 from measuring import about_the_machine, alternating
 
 BATCH, REPEATS, SIDE = 64, 7, 2048

@@ -37,6 +37,7 @@ from .rates.finder import *
 from .rates.learners import *
 from .rates.training import *
 from .rates.snippet import *
+from .rates.precision import *
 from .distances.space import *
 from .distances.hausdorff import *
 from .distances.classes import *

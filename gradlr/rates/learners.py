@@ -4,14 +4,12 @@
 
 # %% auto #0
 __all__ = ['Bfloat16', 'StopWhenDiverged', 'EvaluateAverages', 'source_learner', 'target_learner', 'as_source', 'set_grain',
-           'fit_schedule', 'momentum_moves', 'batch_norm_as', 'keep_first', 'fastest_precision']
+           'fit_schedule', 'momentum_moves', 'batch_norm_as', 'keep_first']
 
 # %% ../../nbs/36_rates.learners.ipynb #07e2fc49
 import gc
-import json
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from weakref import WeakSet
@@ -27,15 +25,12 @@ from fastai.metrics import accuracy
 from fastai.torch_core import to_float
 from fastai.vision.learner import vision_learner
 from fastcore.basics import listify, patch
-from platformdirs import user_cache_dir
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import InputError, one_of
-from ..files import write_whole
-from ..images.loaders import Inputs, TensorDL, dataloaders, with_inputs
-from ..images.sets import ImageSet
-from ..machine import device_name, random_states, usual_states
+from ..images.loaders import Inputs, TensorDL, with_inputs
+from ..machine import usual_states
 from ..networks.architectures import architecture, network_of
 from ..networks.checkpoints import load_body
 from ..networks.inputs import inputs_of
@@ -53,6 +48,9 @@ class Bfloat16(Callback):
     order = 10 # where fastai's own mixed precision stands
     # no cache: within another autocast it would outlive the step
     def before_batch(self):
+        if self.x.shape[-1] <= 16 and self.x.device.type == "cpu": raise InputError(
+            f"bfloat16 is not for images of {self.x.shape[-1]} px on a CPU: where a convolution sees one pixel, a part "
+            "of its gradient is what lay in memory (oneDNN 3.12). Take larger ones, or float32")
         autocast = torch.autocast(self.x.device.type, torch.bfloat16, cache_enabled=False)
         self.model.forward = autocast(self.model.forward)
 
@@ -62,7 +60,7 @@ class Bfloat16(Callback):
 
 # %% ../../nbs/36_rates.learners.ipynb #6c69085b
 class StopWhenDiverged(Callback):
-    "End the fit at the first loss that is not finite, and remember where"
+    "End the fit at the first loss that is not finite, or weights that are not at its end, and remember where"
     run_valid = False
 
     def before_fit(self): self.step, self.last_finite_loss = None, None
@@ -73,6 +71,11 @@ class StopWhenDiverged(Callback):
             return
         self.step = self.train_iter
         raise CancelFitException()
+
+    def after_fit(self):
+        # a weight that sees nothing but padding shows in no loss
+        is_sound = all(torch.isfinite(p).all() for p in self.model.parameters())
+        if self.step is None and not is_sound: self.step = self.train_iter
 
 # %% ../../nbs/36_rates.learners.ipynb #9a2c1a36
 class EvaluateAverages(Callback):
@@ -264,57 +267,3 @@ def _fresh_body(
     shapes = [[p.shape for p in body.parameters()] for body in (own, fresh)]
     if shapes[0] != shapes[1]: raise InputError(f"the learner's body is not that of a {network}: nothing can begin anew")
     return fresh
-
-# %% ../../nbs/36_rates.learners.ipynb #5e594f35
-def _seconds_by_precision(
-    network:str, # A name in `NETWORKS`, or `timm/NAME`
-    size:int, # Side of the images in pixels
-    batch_size:int # Images a step
-)->dict[str,float]: # Without a precision that the hardware does not have
-    "The time of a training step and a validation step in each precision; raises `InputError` for a network too deep"
-    labels = torch.arange(batch_size) % 2
-    blank = torch.zeros(batch_size, 3, size, size, dtype=torch.uint8)
-    images = ImageSet(blank, labels, ("one", "other"), "measurement")
-    learners, seconds = {}, {}
-    for precision in PRECISIONS:
-        learn = source_learner(dataloaders(images, images, size, batch_size), network, precision=precision)
-        # the first time warms up, and tells what cannot be done
-        try: _seconds(learn)
-        except RuntimeError as e:
-            if precision != "float32": continue
-            raise InputError(f"{network} cannot be trained on images of {size} px ({e}): "
-                             "take larger ones, or another network") from e
-        learners[precision], seconds[precision] = learn, []
-    # in turn, since a machine's speed drifts
-    for _ in range(3):
-        for precision, learn in learners.items(): seconds[precision].append(_seconds(learn))
-    return {precision: min(spent) for precision, spent in seconds.items()}
-
-def _seconds(
-    learn:Learner # With one batch of training images
-)->float:
-    "Time of one epoch"
-    begin = time.perf_counter()
-    with learn.no_bar(), learn.no_logging(): learn.fit(1, 1e-6)
-    next(learn.model.parameters()).sum().item() # which waits for CUDA and MPS: they return before they are done
-    return time.perf_counter() - begin
-
-# %% ../../nbs/36_rates.learners.ipynb #ede9ee9f
-def fastest_precision(
-    network:str="resnet34", # A name in `NETWORKS`, or `timm/NAME`
-    size:int=224, # Side of the images in pixels
-    batch_size:int=64 # Images a step
-)->str: # A name in `PRECISIONS`
-    "The precision that trains clearly faster on this machine, measured once; raises `InputError` for a network too deep"
-    file = Path(user_cache_dir("gradlr", appauthor=False))/"precision.json"
-    setting = f"{network}, {size} px, {batch_size} images, {device_name()}, torch {torch.__version__}"
-    try: known = json.loads(file.read_text())
-    except (OSError, ValueError): known = {}
-    if setting in known: return known[setting]
-    # what follows is the same whether it was measured or known
-    with usual_states(), random_states():
-        torch.set_num_threads(1)
-        seconds = _seconds_by_precision(network, size, batch_size)
-    known[setting] = min(seconds, key=lambda name: seconds[name]*(1 if name == "float32" else 1.1)) # rounding has to pay
-    with suppress(OSError): write_whole(file, json.dumps(known, indent=1).encode())
-    return known[setting]

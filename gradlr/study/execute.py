@@ -29,7 +29,8 @@ from ..networks.checkpoints import weights_bytes
 from ..networks.inputs import check_room, check_size
 from ..networks.layers import layer_groups, without_weights
 from ..networks.sources import check_network, checkpoint_of, find_source
-from ..rates.learners import fastest_precision, target_learner
+from ..rates.learners import target_learner
+from ..rates.precision import fastest_precision
 from ..clusters import make_engine
 from ..engines import GivenUp, finished
 from .folder import StudyFolder
@@ -275,17 +276,11 @@ def prepared(
     "Make a study ready to be run; raises `InputError` for whatever stands in the way"
     folder.sweep()
     folder.adopt(study, extend)
-    study = replace(study, precision=_settled_precision(study, folder))
+    if study.precision == "auto":
+        measured = partial(fastest_precision, study.network, study.size, study.batch_size)
+        study = replace(study, precision=folder.precision(measured))
     drawn = prepare_samples(study, folder.path, data, max(map(len, folder.data().values()), default=1))
     return Prepared(study, folder, data, drawn, _ready_made(study, folder, drawn))
-
-def _settled_precision(
-    study:Study, # What is to be run
-    folder:StudyFolder # Its folder
-)->str:
-    "The faster precision in the place of auto"
-    if study.precision != "auto": return study.precision
-    return folder.precision(partial(fastest_precision, study.network, study.size, study.batch_size))
 
 # %% ../../nbs/69_study.execute.ipynb #ea25
 def execute(
