@@ -34,9 +34,8 @@ WAYS = dict(
     gradual=Approach("all layers, each stage at half the rate of the next; the body's batch norm stays as the source left it",
                      "gradual", "still", 1e-3, 0.5),
     frozen=Approach("the head alone, on the source's features", "frozen", "still", 3e-3),
-    slice=Approach("all layers, the body at a tenth of the head's rate: the fixed rule", "fastai_slice", "learning", 3e-3),
-    fine_tune=Approach("fastai's fine_tune at its own default rate: a frozen epoch, then all layers",
-                       "fine_tune", "learning", 2e-3))
+    fine_tune=Approach("fastai's fine_tune, an epoch of the head and then all layers; the body's batch norm stays as it was",
+                       "fine_tune", "still", 1e-2))
 
 # %% ../../nbs/85_trial.plan.ipynb #85a00009
 @dataclass(frozen=True)
