@@ -30,12 +30,13 @@ class Approach:
     head_lr:float # Where its search for a rate begins
     weight:float=1. # Rate of a stage over that of the next one
 
+_STILL = "the body's batch norm stays as the source left it"
+
 WAYS = dict(
-    gradual=Approach("all layers, each stage at half the rate of the next; the body's batch norm stays as the source left it",
-                     "gradual", "still", 1e-3, 0.5),
+    gradual=Approach(f"all layers, each stage at half the rate of the next; {_STILL}", "gradual", "still", 1e-3, 0.5),
     frozen=Approach("the head alone, on the source's features", "frozen", "still", 3e-3),
-    fine_tune=Approach("fastai's fine_tune, an epoch of the head and then all layers; the body's batch norm stays as it was",
-                       "fine_tune", "still", 1e-2))
+    slice=Approach(f"all layers, the body at a tenth of the head's rate; {_STILL}", "fastai_slice", "still", 3e-3),
+    fine_tune=Approach(f"fastai's fine_tune, an epoch of the head and then all layers; {_STILL}", "fine_tune", "still", 1e-2))
 
 # %% ../../nbs/85_trial.plan.ipynb #85a00009
 @dataclass(frozen=True)
