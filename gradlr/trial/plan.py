@@ -259,20 +259,20 @@ def next_training(
         if source not in {t.candidate.source for t in trained}:
             return next_rate([], source, standings(first).index[0].way), 0
     leaders = [candidate for candidate in best_of_each(trained) if not is_behind(trained, candidate)]
+    for candidate in leaders:
+        rate = next_rate(trained, candidate.source, candidate.way)
+        if rate: return rate, 0
     for count in range(min(2, len(leaders)), len(leaders) + 1):
-        found = _next_of(trained, leaders[:count])
+        found = _next_fold(trained, leaders[:count])
         if found: return found
     return None
 
 # %% ../../nbs/85_trial.plan.ipynb #85a00026
-def _next_of(
+def _next_fold(
     trained:Sequence[Attempt], # All trainings so far
     leaders:list[Candidate] # Of different ways or sources
-)->tuple[Candidate,int]|None: # None where they have fair rates, and all images have chosen
-    "What is to be learnt of some candidates: first their rates, then their repeats"
-    for candidate in leaders:
-        rate = next_rate(trained, candidate.source, candidate.way)
-        if rate: return rate, 0
+)->tuple[Candidate,int]|None: # None where all images have chosen
+    "The candidate that fewest images have chosen, and the next of these"
     folds = {candidate: {t.fold for t in trained if t.candidate == candidate} for candidate in leaders}
     behind = min(folds, key=lambda candidate: len(folds[candidate]))
     missing = sorted(set(range(FOLDS)) - folds[behind])
