@@ -150,6 +150,88 @@ def decided(folder:Path)->pd.DataFrame:
     study, runs = tomllib.loads((folder/"study.toml").read_text()), trainings(folder)
     return in_these(study, {which: differences(study, runs, question, "accuracy") for which, question in enumerate(study["questions"])})
 
+BEGIN = {"gradual": -6, "frozen": -5, "fastai_slice": -5, "fine_tune": -4} # Rungs of the head's rate, two a decade: of a trial's ways
+REACH, BUDGET = 3, 12 # Rungs from there; and the time of so many trainings of all layers
+
+def places(folder:Path)->pd.DataFrame:
+    "A row a target and repeat, a column a number, way and rung, batch norm still; what a repeat lacks is the mean of the others"
+    runs = trainings(folder)
+    runs = runs[(runs["batch_norm"] == "still") | (runs["strategy"] == "frozen")]
+    runs = runs.assign(rung=(2*np.log10(runs["head_lr"])).round().astype(int))
+    runs["chance"] = 1/runs["classes"]
+    numbers = ["valid_accuracy", "valid_log_loss", "test_accuracy"]
+    wide = runs.pivot(index=["sample", "repeat"], columns=["strategy", "rung"], values=numbers)
+    wide = wide.fillna(wide.groupby(level="sample").transform("mean"))
+    return wide.assign(chance=runs.groupby(["sample", "repeat"])["chance"].first())
+
+def of_training(place:pd.Series, way:str, rung:int)->tuple[float,float,float]:
+    "Accuracy and loss on validation images, accuracy on test images; what was never trained learnt nothing"
+    chance = place["chance"].iloc[0]
+    seen = [place.get((number, way, rung), np.nan) for number in ("valid_accuracy", "valid_log_loss", "test_accuracy")]
+    return tuple(seen) if np.isfinite(seen[0]) else (chance, -np.log(chance), chance)
+
+def beside(seen:dict, way:str)->int|None:
+    "The rung that a way's search trains next; None where its best lies inside"
+    best = min((rung for other, rung in seen if other == way), key=lambda rung: (-seen[way, rung][0], seen[way, rung][1]))
+    return next((rung for rung in (best - 1, best + 1)
+                 if (way, rung) not in seen and abs(rung - BEGIN[way]) <= REACH), None)
+
+def by_validation(seen:dict)->list:
+    "Cells, best first"
+    return sorted(seen, key=lambda cell: (-seen[cell][0], seen[cell][1]))
+
+def is_behind(seen:dict, cell:tuple, images:float)->bool:
+    "Is a way that has rates left behind the leader by twice what is noise?"
+    best, own = seen[by_validation(seen)[0]][0], seen[cell][0]
+    share = np.clip((best + own)/2, 0.01, 0.99)
+    return best - own > 2*1.96*(share*(1 - share)*2/images)**0.5
+
+def following(seen:dict, ways:list[str], images:float)->tuple[str,int]|None:
+    "What a search over ways trains next: each way once, then the rates of those that lead"
+    leaders = {}
+    for cell in by_validation(seen): leaders.setdefault(cell[0], cell)
+    for way in ways:
+        if way not in leaders: return way, BEGIN[way]
+    for way, cell in leaders.items():
+        rung = beside(seen, way)
+        if rung is not None and not is_behind(seen, cell, images): return way, rung
+    return None
+
+def searched(place:pd.Series, ways:list[str], cost:pd.Series)->float:
+    "Test accuracy in per cent of what a search keeps"
+    images, seen, spent, cell = 50/place["chance"].iloc[0], {}, 0., (ways[0], BEGIN[ways[0]])
+    while cell and spent + cost[cell[0]] <= BUDGET + 1e-9:
+        seen[cell], spent = of_training(place, *cell), spent + cost[cell[0]]
+        cell = following(seen, ways, images)
+    return 100*seen[by_validation(seen)[0]][2]
+
+def best_elsewhere(table:pd.DataFrame)->pd.Series:
+    "By target the test accuracy of the one training that is best over the other targets"
+    chance = table["chance"].groupby(level="sample").first()
+    tests = table["test_accuracy"].groupby(level="sample").mean().T.fillna(chance)
+    return pd.Series({name: 100*tests.loc[tests.drop(columns=name).mean(axis=1).idxmax(), name] for name in tests})
+
+def kept(folder:Path)->pd.DataFrame:
+    "A row a target, a column a rule: test accuracy of what it keeps, mean of repeats"
+    table, runs = places(folder), pd.read_parquet(folder/"records.parquet")
+    targets = runs[[run["kind"] == "target" and (run["batch_norm"] == "still" or run["strategy"] == "frozen") for run in runs["run"]]]
+    cost = targets.groupby([run["strategy"] for run in targets["run"]])["seconds"].median()
+    cost, found = cost/cost["gradual"], {}
+    rules = {"try": ["gradual", "frozen", "fastai_slice", "fine_tune"]} | {way: [way] for way in BEGIN}
+    for name, ways in rules.items():
+        ends = {at: searched(place, ways, cost) for at, place in table.iterrows()}
+        found[name] = pd.Series(ends).groupby(level=0).mean()
+    return pd.DataFrame(found | {"best on average": best_elsewhere(table)})
+
+def ahead(folder:Path)->pd.DataFrame:
+    "A row a rule: points by which a trial's is ahead of it, with their interval over targets"
+    rules, rows = kept(folder), {}
+    for name in rules.columns.drop("try"):
+        points = rules["try"] - rules[name]
+        half = stats.t.isf(0.025, len(points) - 1)*points.std()/len(points)**0.5
+        rows[name] = dict(mean=points.mean(), low=points.mean() - half, high=points.mean() + half)
+    return pd.DataFrame.from_dict(rows, orient="index")
+
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         for table in (decided(RECORDS/name), answers(RECORDS/name)): print(table.round(2).to_string())

@@ -26,7 +26,7 @@ def opening(page):
 
 PAGES = HERE/"nbs"/"analysis"
 
-@pytest.mark.parametrize("name", ["trial", "gradual_rates", "strategies", "batch_norm", "fair_comparison", "distances", "components"])
+@pytest.mark.parametrize("name", ["trial", "budget", "gradual_rates", "strategies", "batch_norm", "fair_comparison", "distances", "components"])
 def test_what_was_found_is_in_it(name): assert "| {} | {} |".format(*opening(PAGES/f"{name}.ipynb")) in README
 
 def test_a_question_that_is_open_is_listed_without_its_old_answer():

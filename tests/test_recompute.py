@@ -21,7 +21,7 @@ README = (Path(__file__).parents[1]/"README.md").read_text(encoding="utf-8")
 
 def test_gradlr_is_not_asked(): assert not re.search("^(import|from) gradlr", Path(recompute.__file__).read_text(), re.M)
 
-@pytest.mark.parametrize("name", ["pilot", "imagenet", "ways", "batch_norm"])
+@pytest.mark.parametrize("name", ["pilot", "imagenet", "ways", "batch_norm", "budget"])
 def test_effects_hold(name):
     study, again = read_study(recompute.RECORDS/name/"study.toml"), recompute.answers(recompute.RECORDS/name)
     found = findings(study, outcomes(read_records(recompute.RECORDS/name)))
@@ -32,7 +32,7 @@ def test_effects_hold(name):
             is_close(effect["mean"], row.mean, eps=1e-6)
             is_equal(int(effect["repeats"]), row.repeats)
 
-@pytest.mark.parametrize("name", ["imagenet", "ways", "batch_norm"])
+@pytest.mark.parametrize("name", ["imagenet", "ways", "batch_norm", "budget"])
 def test_what_is_decided_holds(name):
     study = read_study(recompute.RECORDS/name/"study.toml")
     found = findings(study, outcomes(read_records(recompute.RECORDS/name))).values()
@@ -78,6 +78,12 @@ def test_the_landing_page_says_what_pandas_finds_of_batch_norm():
     assert f"For one rate for all layers cannot tell: {in_words(of_uniform, ' points')})" in README
     mean, low, high = (f"{-where_it_learns[end]:.1f}" for end in ("mean", "high", "low"))
     assert f"gradual rates are worse than one rate, by {mean} points ({low} to {high})" in README
+
+def test_the_landing_page_says_what_pandas_finds_of_budgets():
+    rules = recompute.ahead(recompute.RECORDS/"budget")
+    ways = rules.drop("best on average").sort_values("mean")
+    assert f"with twelve by {in_words(ways.iloc[0], ' points')}, n = 12 targets) to {in_words(ways.iloc[-1])})" in README
+    assert f"and by {in_words(rules.loc['best on average'])}) than the one training that is best on average" in README
 
 def test_targets_that_share_classes_are_one_and_intervals_are_the_same():
     file = recompute.RECORDS/"imagenet"/"study.toml"
