@@ -18,7 +18,7 @@ GUESS = dict(test_accuracy=lambda classes: 1/classes, test_log_loss=np.log) # Wh
 def trainings(folder:Path)->pd.DataFrame:
     "A row a fine-tuning: what it was, and where it ended"
     table = pd.read_parquet(folder/"records.parquet")
-    rows = [record.run | (record.ended or {}) | dict(classes=len(record.sample["classes"]))
+    rows = [record.run | (record.ended or {}) | dict(classes=len(record.sample["classes"]), seconds=record.seconds)
             for record in table[table["state"] != "failed"].itertuples()]
     runs = pd.DataFrame(rows)
     runs = runs[runs["kind"] == "target"].reset_index(drop=True)
@@ -150,13 +150,19 @@ def decided(folder:Path)->pd.DataFrame:
     study, runs = tomllib.loads((folder/"study.toml").read_text()), trainings(folder)
     return in_these(study, {which: differences(study, runs, question, "accuracy") for which, question in enumerate(study["questions"])})
 
-BEGIN = {"gradual": -6, "frozen": -5, "fastai_slice": -5, "fine_tune": -4} # Rungs of the head's rate, two a decade: of a trial's ways
-REACH, BUDGET = 3, 12 # Rungs from there; and the time of so many trainings of all layers
+BEGIN = {"gradual": -6, "frozen": -5, "fastai_slice": -5, "fine_tune": -4} # Where a trial's ways begin: rungs, two a decade
+REACH = 3 # Rungs from there
+BUDGET = 12 # Trainings of all layers whose time there is
+PER_CLASS = 50 # Validation images
+
+def still(folder:Path)->pd.DataFrame:
+    "The trainings with batch norm still"
+    runs = trainings(folder)
+    return runs[(runs["batch_norm"] == "still") | (runs["strategy"] == "frozen")]
 
 def places(folder:Path)->pd.DataFrame:
     "A row a target and repeat, a column a number, way and rung, batch norm still; what a repeat lacks is the mean of the others"
-    runs = trainings(folder)
-    runs = runs[(runs["batch_norm"] == "still") | (runs["strategy"] == "frozen")]
+    runs = still(folder)
     runs = runs.assign(rung=(2*np.log10(runs["head_lr"])).round().astype(int))
     runs["chance"] = 1/runs["classes"]
     numbers = ["valid_accuracy", "valid_log_loss", "test_accuracy"]
@@ -199,7 +205,9 @@ def following(seen:dict, ways:list[str], images:float)->tuple[str,int]|None:
 
 def searched(place:pd.Series, ways:list[str], cost:pd.Series)->float:
     "Test accuracy in per cent of what a search keeps"
-    images, seen, spent, cell = 50/place["chance"].iloc[0], {}, 0., (ways[0], BEGIN[ways[0]])
+    images = PER_CLASS/place["chance"].iloc[0]
+    seen, spent = {}, 0.
+    cell = ways[0], BEGIN[ways[0]]
     while cell and spent + cost[cell[0]] <= BUDGET + 1e-9:
         seen[cell], spent = of_training(place, *cell), spent + cost[cell[0]]
         cell = following(seen, ways, images)
@@ -213,10 +221,8 @@ def best_elsewhere(table:pd.DataFrame)->pd.Series:
 
 def kept(folder:Path)->pd.DataFrame:
     "A row a target, a column a rule: test accuracy of what it keeps, mean of repeats"
-    table, runs = places(folder), pd.read_parquet(folder/"records.parquet")
-    targets = runs[[run["kind"] == "target" and (run["batch_norm"] == "still" or run["strategy"] == "frozen") for run in runs["run"]]]
-    cost = targets.groupby([run["strategy"] for run in targets["run"]])["seconds"].median()
-    cost, found = cost/cost["gradual"], {}
+    table, seconds = places(folder), still(folder).groupby("strategy")["seconds"].median()
+    cost, found = seconds/seconds["gradual"], {}
     rules = {"try": ["gradual", "frozen", "fastai_slice", "fine_tune"]} | {way: [way] for way in BEGIN}
     for name, ways in rules.items():
         ends = {at: searched(place, ways, cost) for at, place in table.iterrows()}

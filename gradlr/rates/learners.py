@@ -48,9 +48,6 @@ class Bfloat16(Callback):
     order = 10 # where fastai's own mixed precision stands
     # no cache: within another autocast it would outlive the step
     def before_batch(self):
-        if self.x.shape[-1] <= 16 and self.x.device.type == "cpu": raise InputError(
-            f"bfloat16 is not for images of {self.x.shape[-1]} px on a CPU: where a convolution sees one pixel, a part "
-            "of its gradient is what lay in memory (oneDNN 3.12). Take larger ones, or float32")
         autocast = torch.autocast(self.x.device.type, torch.bfloat16, cache_enabled=False)
         self.model.forward = autocast(self.model.forward)
 
@@ -74,7 +71,7 @@ class StopWhenDiverged(Callback):
 
     def after_fit(self):
         # a weight that sees nothing but padding shows in no loss
-        is_sound = all(torch.isfinite(p).all() for p in self.model.parameters())
+        is_sound = all(torch.isfinite(t).all() for t in self.model.state_dict().values())
         if self.step is None and not is_sound: self.step = self.train_iter
 
 # %% ../../nbs/36_rates.learners.ipynb #9a2c1a36

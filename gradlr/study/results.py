@@ -110,7 +110,7 @@ class Failed(Record):
 
 class Trained(Record):
     "The record of a run that was trained"
-    state:Literal["done", "diverged"] # Diverged is a loss that is not finite
+    state:Literal["done", "diverged"] # Diverged is a loss, or a weight, that is not finite
     epochs:list[Epoch] # None where it diverged in the first
     sample:Images # That it was trained on
     groups:list[str] # Names of layer groups

@@ -150,7 +150,7 @@ def trained(
     learn, valid = fine_tuned(candidate, source, parts, size, length, fold, cbs), parts[1]
     found = logits_of(learn, valid, size), valid.labels.numpy()
     seconds = time.perf_counter() - begin
-    if not np.isfinite(found[0]).all():
+    if learn.stop_when_diverged.step is not None or not np.isfinite(found[0]).all():
         classes = len(valid.classes)
         return Attempt(candidate, fold, 1/classes, float(np.log(classes)), len(valid), seconds)
     return Attempt(candidate, fold, share_right(*found), log_loss(*found), len(valid), seconds)
