@@ -9,7 +9,6 @@ __all__ = ['score_experiments']
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from fastai.learner import Learner
 from fastai.torch_core import set_seed
@@ -18,12 +17,7 @@ from tqdm.auto import tqdm
 
 from ..images.loaders import dataloaders
 from ..images.sets import ImageSet
-from ..rates.finder import find_lrs
-from ..networks.layers import layer_groups
-from ..rates.learners import set_grain, source_learner, target_learner
-from ..rates.schedules import gradual_lrs
-from ..rates.strategies import slice_factors
-from ..rates.training import relative_gradient_norms
+from ..rates.learners import source_learner, target_learner
 from ..study.folder import StudyFolder
 from ..study.plan import Run
 from ..study.worker import drawn_parts
@@ -32,34 +26,25 @@ from .predictors import RANDOM, Seen, score, see
 # %% ../../nbs/83_transfer.scoring.ipynb #dcd34f87
 def score_experiments(
     folder:str|Path # Of a study, with its samples and the weights of its sources
-)->pd.DataFrame: # A row a source and target, with what `_score_pair` finds; then a row a target, of random weights
+)->pd.DataFrame: # A row a repeat, source and target, with the guess of each predictor; of random weights too
     "What predictors say of the experiments of a study, before any of them is trained; and of random weights"
-    folder = StudyFolder(folder)
-    records = [record for record in folder.records() if record["state"] == "done" and not record["run"].get("repeat")]
-    runs = [Run(**record["run"]) for record in records]
-    pairs = {(run.source, run.sample): run for run in runs if run.source}
-    trained = {run.sample: record for run, record in zip(runs, records) if "weights_sha256" in record}
+    folder, pairs, trained = StudyFolder(folder), {}, {}
+    for record in folder.records():
+        run = Run(**record["run"])
+        if record["state"] != "done": continue
+        if "weights_sha256" in record: trained[run.repeat, run.sample] = record
+        elif run.source: pairs.setdefault((run.repeat, run.source), {})[run.sample] = run
     rows = []
-    with tqdm(total=len(pairs), desc="scoring", delay=2, leave=False) as bar:
-        for name, record in trained.items():
-            source = _source(folder, record)
-            for target, run in _targets_of(name, pairs).items():
-                found = _score_pair(source, run, drawn_parts(folder.path, run.data)[:2])
-                rows.append(dict(source=name, target=target) | found)
-                bar.update()
-    targets = {target: run for (_, target), run in pairs.items()}
-    for target, run in targets.items():
-        found = _score_random(run, drawn_parts(folder.path, run.data)[:2])
-        rows.append(dict(source=RANDOM, target=target) | found)
+    for (repeat, name), targets in tqdm(pairs.items(), desc="scoring sources", delay=2, leave=False):
+        source = _source(folder, trained[repeat, name])
+        for target, run in targets.items():
+            guesses = _score_pair(source, run, drawn_parts(folder.path, run.data)[0])
+            rows.append(dict(repeat=repeat, source=name, target=target) | guesses)
+    of_targets = {(repeat, target): run for (repeat, _), targets in pairs.items() for target, run in targets.items()}
+    for (repeat, target), run in of_targets.items():
+        guesses = _score_random(run, drawn_parts(folder.path, run.data)[0])
+        rows.append(dict(repeat=repeat, source=RANDOM, target=target) | guesses)
     return pd.DataFrame(rows)
-
-# %% ../../nbs/83_transfer.scoring.ipynb #f85b3275
-def _targets_of(
-    source:str, # Name of a source
-    pairs:dict[tuple[str,str],Run] # Source and target → a run
-)->dict[str,Run]: # Target → a run
-    "Where a study goes from a source"
-    return {target: run for (start, target), run in pairs.items() if start == source}
 
 # %% ../../nbs/83_transfer.scoring.ipynb #393d6b55
 @dataclass(frozen=True, eq=False)
@@ -85,49 +70,20 @@ def _source(
 def _score_pair(
     source:_Source, # Where a run starts
     run:Run, # Any from the one to the other
-    target:tuple[ImageSet,ImageSet] # Training and validation part of the target
-)->dict[str,float]: # Predictors by name, `gradient GROUP`, `valley WAY`
-    "Predictors, gradients and finder of one source and target"
-    seen = see(source.learn, target[0], size=run.size)
-    whole = Seen(seen.features, seen.labels, seen.probabilities,
-                 source.inside.features, source.inside.labels, target[0], source.own)
-    # The new head, and which images come first
-    set_seed(0)
-    dls = dataloaders(*target, size=run.size, batch_size=run.batch_size)
-    learn = target_learner(dls, source.learn, run.network)
-    n = set_grain(learn, run.grain)
-    return score(whole) | _gradients(learn, run.grain) | _valleys(learn, n)
-
-# %% ../../nbs/83_transfer.scoring.ipynb #3f1ef72d
-def _gradients(
-    learn:Learner, # Cut into layer groups
-    grain:str # How: a name in `GRAINS`
-)->dict[str,float]: # `gradient GROUP` → relative norm
-    "Relative gradient norms of the layer groups"
-    groups = layer_groups(learn.model, grain, learn.splitter)
-    return {f"gradient {group}": norm for group, norm in zip(groups, relative_gradient_norms(learn))}
-
-# %% ../../nbs/83_transfer.scoring.ipynb #d0ce60c3
-def _valleys(
-    learn:Learner, # Cut into layer groups
-    n:int # How many
-)->dict[str,float|None]: # `valley WAY` → rate of the head
-    "What the learning-rate finder suggests for four ways to fine-tune"
-    shares = {"uniform": np.ones(n), "fastai_slice": slice_factors(n)(0.),
-              "weight 0.5": gradual_lrs(1., 0.5, n), "weight 0.3": gradual_lrs(1., 0.3, n)}
-    valleys = {}
-    for way, share in shares.items():
-        _, suggested = find_lrs(learn, share, steps=30)
-        valleys[f"valley {way}"] = suggested.get("valley")
-    return valleys
+    target:ImageSet # Training images of the target
+)->dict[str,float]: # By name
+    "The guess of every predictor"
+    seen = see(source.learn, target, size=run.size)
+    inside = source.inside
+    return score(Seen(seen.features, seen.labels, seen.probabilities, inside.features, inside.labels, target, source.own))
 
 # %% ../../nbs/83_transfer.scoring.ipynb #f843f6a1
 def _score_random(
     run:Run, # Any to the target
-    target:tuple[ImageSet,ImageSet] # Training and validation part
+    target:ImageSet # Training images of the target
 )->dict[str,float]: # By name
-    "Predictors that need no source, of random weights"
+    "The guess of predictors that need no source, of random weights"
     set_seed(0)
-    dls = dataloaders(*target, size=run.size, batch_size=run.batch_size)
+    dls = dataloaders(target, target, size=run.size, batch_size=run.batch_size)
     learn = target_learner(dls, None, run.network)
-    return score(see(learn, target[0], size=run.size, has_head=False))
+    return score(see(learn, target, size=run.size, has_head=False))
