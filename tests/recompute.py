@@ -53,7 +53,8 @@ def best_of(rows:pd.DataFrame, outcome:str, goes_on:bool)->pd.DataFrame:
 def differences(study:dict, runs:pd.DataFrame, question:dict, outcome:str)->pd.DataFrame:
     "A row a repeat, a column an experiment: points of accuracy, or 100 times the logarithm of a loss; more is better"
     ends, goes_on = [], study["repeats"] == "until decided"
-    by_source = all("from " in question[side] for side in ("is", "better_than"))
+    words = ", ".join(question[side] for side in ("is", "better_than")).split(", ")
+    sources = [word.removeprefix("from ") for word in words if word.startswith("from ")]
     for side in ("is", "better_than"):
         rows, found = of_side(runs, question[side]), {}
         for experiment in study["experiments"]:
@@ -61,7 +62,7 @@ def differences(study:dict, runs:pd.DataFrame, question:dict, outcome:str)->pd.D
             here = rows[(rows["sample"] == target) & rows["source"].isin([source, ""])]
             if here.empty: continue
             values = best_of(here, question.get("outcome", "accuracy"), goes_on)[f"test_{outcome}"]
-            found[target if by_source else (source, target)] = 100*(values if outcome == "accuracy" else -np.log(values))
+            found[(*sources, target) if sources else (source, target)] = 100*(values if outcome == "accuracy" else -np.log(values))
         ends.append(pd.DataFrame(found))
     return (ends[0] - ends[1]).dropna(how="all")
 
@@ -73,8 +74,7 @@ def drawn_from(study:dict, name:str)->set:
 
 def clusters(study:dict, experiments:list)->list[int]:
     "Experiments that share classes, directly or through others: a label each"
-    drawn = [set().union(*(drawn_from(study, name) for name in (ends if isinstance(ends, tuple) else (ends,))))
-             for ends in experiments]
+    drawn = [set().union(*(drawn_from(study, name) for name in names)) for names in experiments]
     labels = list(range(len(experiments)))
     for one, other in combinations(range(len(experiments)), 2):
         if drawn[one] & drawn[other]:
@@ -236,6 +236,27 @@ def ahead(folder:Path)->pd.DataFrame:
         points = rules["try"] - rules[name]
         half = stats.t.isf(0.025, len(points) - 1)*points.std()/len(points)**0.5
         rows[name] = dict(mean=points.mean(), low=points.mean() - half, high=points.mean() + half)
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+MILD = 3 # Rates of each weight by which a source is judged: those that suit best on average
+
+def worth(folder:Path)->pd.DataFrame:
+    "A row a score: points by which the source that it chooses is better than one at random, with their interval over targets"
+    runs, rows = trainings(folder), {}
+    runs = runs[runs["source"] != ""]
+    suits = runs.groupby(["weight", "head_lr"], as_index=False)["valid_accuracy"].mean().sort_values("valid_accuracy")
+    mild = suits.groupby("weight").tail(MILD)[["weight", "head_lr"]]
+    reached = 100*runs.merge(mild).pivot_table("test_accuracy", ["repeat", "sample"], "source")
+    scores = pd.read_csv(folder/"scores.csv").query("source != 'random weights'")
+    for name in scores.columns.drop(["repeat", "source", "target"]):
+        chosen, points = scores.loc[scores.groupby(["repeat", "target"])[name].idxmax()], {}
+        for row in chosen.itertuples():
+            # judged by the repeats that the score has not seen
+            others = reached.drop(row.repeat, level="repeat").xs(row.target, level="sample").mean()
+            points[row.repeat, row.target] = others[row.source] - others.mean()
+        of_targets = pd.Series(points).groupby(level=1).mean()
+        half = stats.t.isf(0.025, len(of_targets) - 1)*of_targets.std()/len(of_targets)**0.5
+        rows[name] = dict(mean=of_targets.mean(), low=of_targets.mean() - half, high=of_targets.mean() + half)
     return pd.DataFrame.from_dict(rows, orient="index")
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ README = (Path(__file__).parents[1]/"README.md").read_text(encoding="utf-8")
 
 def test_gradlr_is_not_asked(): assert not re.search("^(import|from) gradlr", Path(recompute.__file__).read_text(), re.M)
 
-@pytest.mark.parametrize("name", ["pilot", "imagenet", "ways", "batch_norm", "budget"])
+@pytest.mark.parametrize("name", ["pilot", "imagenet", "ways", "batch_norm", "budget", "sources"])
 def test_effects_hold(name):
     study, again = read_study(recompute.RECORDS/name/"study.toml"), recompute.answers(recompute.RECORDS/name)
     found = findings(study, outcomes(read_records(recompute.RECORDS/name)))
@@ -32,7 +32,7 @@ def test_effects_hold(name):
             is_close(effect["mean"], row.mean, eps=1e-6)
             is_equal(int(effect["repeats"]), row.repeats)
 
-@pytest.mark.parametrize("name", ["imagenet", "ways", "batch_norm", "budget"])
+@pytest.mark.parametrize("name", ["imagenet", "ways", "batch_norm", "budget", "sources"])
 def test_what_is_decided_holds(name):
     study = read_study(recompute.RECORDS/name/"study.toml")
     found = findings(study, outcomes(read_records(recompute.RECORDS/name))).values()
@@ -54,12 +54,12 @@ def test_the_landing_page_says_what_pandas_finds_of_gradual_rates():
     here, like = answered("imagenet")
     repeats = f"n = {here.loc[0, 'repeats']:.0f} repeats"
     assert f"Where batch norm stays still, on these sixteen targets yes: +{in_words(here.loc[0], ' points of accuracy')}, {repeats})" in README
-    assert f"For targets like these cannot tell yet: +{in_words(like.loc[0], ' points')})" in README
+    assert f"For targets like these it cannot be told yet: +{in_words(like.loc[0], ' points')})" in README
     beside = in_words(here.loc[1], " points")
-    assert f"beside fastai's `fine_tune` at its best rate: {beside}, n = {here.loc[1, 'repeats']:.0f} repeats)" in README
+    assert f"beside fastai's `fine_tune` with batch norm still, at its best rate: {beside}, n = {here.loc[1, 'repeats']:.0f} repeats)" in README
     # better than one rate: the other way round
     mean, low, high = (f"{-here.loc[2, end]:.1f}" for end in ("mean", "high", "low"))
-    assert f"frozen features are better than one rate for all layers, by {mean} points ({low} to {high})" in README
+    assert f"On these targets frozen features are better than one rate for all layers, by {mean} points ({low} to {high})" in README
 
 def test_the_landing_page_says_what_pandas_finds_of_ways():
     here, like = answered("ways")
@@ -67,7 +67,7 @@ def test_the_landing_page_says_what_pandas_finds_of_ways():
     assert list(like.loc[told, "better_than"]) == ["uniform"] and like.loc[8, "better_than"] == "auto_rgn"
     assert here.loc[1:7, "mean"].abs().round(1).max() == 1.5 and "seven recipes are within 1.5 points" in README
     assert f"is worse by {in_words(here.loc[0], ' points')}, {repeats})" in README
-    assert f"Auto-RGN by {in_words(like.loc[8])}) in targets like these" in README
+    assert f"Auto-RGN by {in_words(like.loc[8])}) in targets like these, by its interval over six targets" in README
     assert f"({here.loc[8, 'low']:.1f} to {here.loc[8, 'high']:.1f})".replace("-", "−") in README
 
 def test_the_landing_page_says_what_pandas_finds_of_batch_norm():
@@ -75,15 +75,22 @@ def test_the_landing_page_says_what_pandas_finds_of_batch_norm():
     like = answered("batch_norm")[1].loc[1]
     assert f"they are better by {in_words(of_gradual, ' points of accuracy')}, n = 4 repeats of six targets" in README
     assert f"{like['low']:.1f} to {like['high']:.1f} for targets like these" in README
-    assert f"For one rate for all layers cannot tell: {in_words(of_uniform, ' points')})" in README
+    assert f"For one rate for all layers it cannot be told: {in_words(of_uniform, ' points')})" in README
     mean, low, high = (f"{-where_it_learns[end]:.1f}" for end in ("mean", "high", "low"))
-    assert f"gradual rates are worse than one rate, by {mean} points ({low} to {high})" in README
+    assert f"gradual rates are worse than one rate on these six targets, by {mean} points ({low} to {high})" in README
 
 def test_the_landing_page_says_what_pandas_finds_of_budgets():
     rules = recompute.ahead(recompute.RECORDS/"budget")
     ways = rules.drop("best on average").sort_values("mean")
     assert f"with twelve by {in_words(ways.iloc[0], ' points')}, n = 12 targets) to {in_words(ways.iloc[-1])})" in README
     assert f"and by {in_words(rules.loc['best on average'])}) than the one training that is best on average" in README
+
+def test_the_landing_page_says_what_pandas_finds_of_sources():
+    rules = recompute.worth(recompute.RECORDS/"sources")
+    of_logme, of_pixels, of_variance = (rules.loc[name] for name in ("logme", "pixel_mhd", "source_variance"))
+    assert f"is better than one at random by {in_words(of_logme, ' points of accuracy')}, n = 12 targets)" in README
+    assert f"is level with chance ({in_words(of_pixels).replace(' (', ', ')})" in README
+    assert f"is no help ({in_words(of_variance).replace(' (', ', ')})" in README
 
 def test_targets_that_share_classes_are_one_and_intervals_are_the_same():
     file = recompute.RECORDS/"imagenet"/"study.toml"

@@ -9,12 +9,13 @@ __all__ = ['FIRST_LOOK', 'MOST_SENSELESS', 'pairs_of', 'sides_of', 'clusters_of'
 
 # %% ../../nbs/66_study.questions.ipynb #56a00004
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
 import pandas as pd
 
 from ..images.samples import SAMPLES
+from ..rates.strategies import STRATEGIES
 from ..statistics.search import Cell, hopeless, propose
 from ..statistics.sequential import decide, looks
 from ..statistics.verdicts import connected
@@ -90,8 +91,11 @@ def side_in(
     words:str # A side of a question
 )->Side:
     "What a side may choose from"
-    wanted = {column: values for column, values in side_of(study, words).items() if column != "source"}
-    ways = [way for way in study_ways(study) if all(getattr(way, column) in values for column, values in wanted.items())]
+    wanted = side_of(study, words)
+    # who asks for a source means no training from random weights
+    is_from = wanted.pop("source", None) is not None
+    ways = [way for way in study_ways(study) if all(getattr(way, column) in values for column, values in wanted.items())
+            and (STRATEGIES[way.strategy].needs_source or not is_from)]
     first = first_look(study)
     rates = [rates_of(Ladder(study, seen, experiment, way), first) for way in ways]
     cells = [cell for found in rates for cell in found.ladder.at(found.rungs, [0])]
@@ -278,12 +282,15 @@ def _unasked(
     sides:dict[Question,list[Side]] # Of all questions
 )->list[Training]: # As in the first repeat
     "The cells of ways that no question asks about"
-    asked = {(rates.ladder.place, rates.ladder.way) for of_question in sides.values() for side in of_question
-             for rates in side.rates}
-    every = [rates_of(Ladder(study, seen, experiment, way), first_look(study))
-             for experiment, way in product(study.experiments, study_ways(study))]
-    return [cell for rates in every if (rates.ladder.place, rates.ladder.way) not in asked
-            for cell in rates.ladder.at(rates.rungs, [0])]
+    asked = set()
+    for side in chain.from_iterable(sides.values()):
+        asked |= {(rates.ladder.place, rates.ladder.way) for rates in side.rates}
+    cells = []
+    for experiment, way in product(study.experiments, study_ways(study)):
+        ladder = Ladder(study, seen, experiment, way)
+        if (ladder.place, ladder.way) in asked: continue
+        cells += ladder.at(rates_of(ladder, first_look(study)).rungs, [0])
+    return cells
 
 # %% ../../nbs/66_study.questions.ipynb #56a00020
 def _searched(
@@ -292,9 +299,11 @@ def _searched(
 )->list[Training]: # As far as the losses tell
     "The trainings of a study that searches"
     cells = propose(study.head_lrs, study.weights, study.search, study.trials, cell_losses(study, table))
-    return [Training(repeat, *place_of(study, experiment, way), way, head_lr)
-            for repeat in range(study.repeats) for experiment in study.experiments
-            for head_lr, weight in cells for way in study_ways(replace(study, weights=(weight,)))]
+    trainings = []
+    for repeat, experiment, (head_lr, weight) in product(range(study.repeats), study.experiments, cells):
+        for way in study_ways(replace(study, weights=(weight,))):
+            trainings.append(Training(repeat, *place_of(study, experiment, way), way, head_lr))
+    return trainings
 
 def cell_losses(
     study:Study, # That searches

@@ -47,23 +47,19 @@ def evidence_in_words(
 def _about_the_source(
     found:dict # Of the benchmark of sources
 )->str:
-    "How well a source was chosen, in points of accuracy and percent of the loss"
-    return (f"the source: {found['predictor']} chose the best one of {found['sources']} "
-            f"for {found['right']} of {found['targets']} targets. "
-            f"Its choice gave up {found['points']} points of accuracy "
-            f"(always the source that is best on average {found['static_points']}, "
-            f"one at random {found['random_points']}), "
-            f"and {found['lost']} % of the loss ({found['low']} to {found['high']}; "
-            f"always the same {found['static']} %, at random {found['random']} %)")
+    "How well a source was chosen, in points of accuracy"
+    return (f"the source: for {found['targets']} targets the choice of {found['predictor']} among {found['sources']} "
+            f"was {found['points']} points of accuracy better than one at random, "
+            f"always the source that is best on average {found['static']}, "
+            f"the best of a training from each {found['trained']}")
 
 # %% ../../nbs/84_transfer.advice.ipynb #2cc1f420
 def _about_transfer(
     found:dict # Of the benchmark of sources
 )->str:
     "Why no warning is given that transfer is not worth it"
-    return (f"transfer at all: not told. {found['pairs'] - found['worse']} of {found['pairs']} pairs ended with "
-            f"a lower loss than scratch, and of {found['warned']} warnings that the score would have given "
-            f"{found['rightly']} was right")
+    return (f"transfer at all: not told. For {found['pairs'] - found['worse']} of {found['pairs']} pairs "
+            "it was better than training from random weights")
 
 # %% ../../nbs/84_transfer.advice.ipynb #c47f06c7
 def _about_the_rates(
@@ -83,15 +79,14 @@ def about_the_case(
     evidence:dict=EVIDENCE # Of the benchmarks: what their cases had in common
 )->str:
     "How far a case is like those of the benchmarks; numbers of images are alike up to a factor of two"
-    past = evidence["benchmark"]
-    networks, sizes, counts = past["networks"], past["sizes"], past["per_class"]
+    past = evidence["sources"], evidence["rates"]
+    networks, sizes, counts = ({case[what] for case in past} for what in ("network", "size", "per_class"))
     is_new = {network: network not in networks, f"{size} px": size not in sizes,
               f"{per_class} images a class": not any(n/2 <= per_class <= 2*n for n in counts)}
     new = [what for what, told in is_new.items() if told]
     here = f"no past case had {' or '.join(new)}, as this one has" if new else "this one is like them"
-    return (f"cases like this one: all were of {' or '.join(networks)} at {' or '.join(map(str, sizes))} px "
-            f"with {' or '.join(map(str, counts))} images a class; {here}. "
-            f"{past['sound']} of the {evidence['sources']['targets']} targets were judged as studies are today")
+    told = [f"{case['network']} at {case['size']} px with {case['per_class']} images a class" for case in past]
+    return f"cases like this one: those of the source were of {told[0]}, those of the rates of {told[1]}; {here}"
 
 # %% ../../nbs/84_transfer.advice.ipynb #1c12e267
 def rank_sources(

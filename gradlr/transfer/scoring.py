@@ -15,6 +15,7 @@ from fastai.torch_core import set_seed
 from safetensors.torch import load_file
 from tqdm.auto import tqdm
 
+from ..errors import InputError
 from ..images.loaders import dataloaders
 from ..images.sets import ImageSet
 from ..rates.learners import source_learner, target_learner
@@ -27,13 +28,17 @@ from .predictors import RANDOM, Seen, score, see
 def score_experiments(
     folder:str|Path # Of a study, with its samples and the weights of its sources
 )->pd.DataFrame: # A row a repeat, source and target, with the guess of each predictor; of random weights too
-    "What predictors say of the experiments of a study, before any of them is trained; and of random weights"
+    "What predictors say of a study's experiments, and of random weights; raises `InputError` for ready-made sources"
     folder, pairs, trained = StudyFolder(folder), {}, {}
     for record in folder.records():
         run = Run(**record["run"])
         if record["state"] != "done": continue
         if "weights_sha256" in record: trained[run.repeat, run.sample] = record
         elif run.source: pairs.setdefault((run.repeat, run.source), {})[run.sample] = run
+    ready_made = sorted({name for _, name in pairs.keys() - trained.keys()})
+    if ready_made:
+        raise InputError(f"{', '.join(ready_made)}: ready-made, so there are no images and no head of its own to score by; "
+                         "rank_sources ranks such sources")
     rows = []
     for (repeat, name), targets in tqdm(pairs.items(), desc="scoring sources", delay=2, leave=False):
         source = _source(folder, trained[repeat, name])
