@@ -102,10 +102,10 @@ def give_advice(
 )->int: # Exit code
     "Say which source to start from and how fast each layer should learn, in less than a minute"
     from gradlr.images.samples import SAMPLES
-    from gradlr.networks.architectures import NETWORKS
+    from gradlr.networks.architectures import check_name
     check_images(target, SAMPLES)
     for name in source or (): check_source(name)
-    if network and not network.startswith("timm/"): one_of(network, NETWORKS, "network")
+    if network: check_name(network)
     use(device)
     from gradlr.transfer.advice import advise
     with redirect_stdout(sys.stderr): told = advise(target, source, network, size, data)

@@ -42,11 +42,11 @@ def check_places(
 )->None:
     "Raise `InputError` that names images and weights of a study that are not there"
     from gradlr.images.samples import DATA
-    from gradlr.study.settings import is_checkpoint
+    from gradlr.study.settings import is_ready_made
     wrong = []
     for name in dict.fromkeys(chain.from_iterable((e.source, e.target) for e in study.experiments)):
         try:
-            if is_checkpoint(name): check_source(name)
+            if is_ready_made(name): check_source(name)
             else: check_images(study.sample(name).data, DATA)
         except InputError as e: wrong.append(f"{name!r}: {e}")
     if wrong: raise InputError("\n".join(wrong))
@@ -187,8 +187,7 @@ def study_show(
 # %% ../../nbs/91_command.study.ipynb #91d00004
 def study_new(
     folder:Annotated[str, Typed("FOLDER", read=expanduser)], # Your images: a folder with one folder a class, or an archive of one
-    # Weights to start from, of one network: files, imagenet, lite0, timm/NAME.TAG, torchvision/NAME.WEIGHTS (default: lite0
-    # where it is installed, else imagenet)
+    # Weights to start from, of one network: files, imagenet, lite0, timm/NAME.TAG, torchvision/NAME.WEIGHTS (default: lite0)
     source:list[Weights]|None=None
 )->int: # Exit code
     "Print a study of your images as TOML, filled in for them, to save beside them and change"

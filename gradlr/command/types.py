@@ -18,7 +18,7 @@ from json import dumps, loads
 from os.path import expanduser
 from typing import Annotated, Literal
 
-from ..errors import InputError, one_of, unknown
+from ..errors import InputError, unknown
 
 # %% ../../nbs/90_command.types.ipynb #17ccd9fb
 def positive(
@@ -92,11 +92,11 @@ def check_source(
     name:str # As typed
 )->None:
     "Raise `InputError` where a name is none of a library's, and no file, or tells a network that there is not"
-    from gradlr.networks.architectures import NETWORKS
+    from gradlr.networks.architectures import check_name, split_source
     from gradlr.study.settings import is_of_library
-    bare, _, network = (name, "", "") if os.path.isfile(name) else name.partition("=")
+    bare, network = split_source(name)
     if not is_of_library(bare): _check_weights(bare)
-    if network and not network.startswith("timm/"): one_of(network, NETWORKS, "network")
+    if network: check_name(network)
 
 # %% ../../nbs/90_command.types.ipynb #90e70008
 def _check_weights(

@@ -234,10 +234,14 @@ def winners(
     compared:list[Comparison] # From `comparisons`
 )->list[Winner]: # Over all targets first, where there are several; then one a target
     "What is best by validation images, judged by test images of the same repeats"
-    finish, targets = _Finish(study, table), list(dict.fromkeys(experiment.target for experiment in study.experiments))
-    is_senseless, found = bool(compared) and worse_than_guessing(compared) > MOST_SENSELESS, []
-    for some in [targets]*(len(targets) > 1) + [[target] for target in targets]:
-        where, best = some[0] if len(some) == 1 else f"all {len(some)} targets", finish.best(some)
+    finish, found = _Finish(study, table), []
+    is_senseless = bool(compared) and worse_than_guessing(compared) > MOST_SENSELESS
+    targets = list(dict.fromkeys(experiment.target for experiment in study.experiments))
+    groups = [[target] for target in targets]
+    if len(targets) > 1: groups.insert(0, targets)
+    for some in groups:
+        where = some[0] if len(some) == 1 else f"all {len(some)} targets"
+        best = finish.best(some)
         why = finish.why_none(some, best, is_senseless)
         found.append(Winner(where, study.size, why) if why else finish.judged(best, where))
     return found

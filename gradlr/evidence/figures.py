@@ -99,10 +99,11 @@ def plot_effects(
 )->plt.Figure:
     "A row a question: a dot a repeat, effect and interval, beside the band of differences that do not matter"
     fig, ax = plt.subplots(figsize=(6.4, 0.5*len(compared) + 0.9))
-    ax.axvspan(-1, 1, color="0.9", zorder=0)
     ax.axvline(0, color="0.5", linewidth=1)
     for y, (found, (_, row)) in enumerate(zip(compared, rows.iterrows(), strict=True)):
+        # of a margin of 0 every difference matters
         margin = margin_of(found.question) or 1.
+        if margin_of(found.question): ax.barh(-y, 2, left=-1, height=1, color="0.9", zorder=0)
         by_repeat = found.differences.mean(axis=1)/margin
         ax.plot(by_repeat, [-y]*len(by_repeat), "o", color="0.7", markersize=4)
         if pd.isna(row["mean"]): continue

@@ -16,7 +16,7 @@ from .answers import effect_in_words
 from ..rates.figures import colours
 from ..statistics.verdicts import Effect, effect_here, effect_like_these, effects_apart
 from ..study.questions import Comparison, clusters_of, comparisons, decisions, margin_of
-from ..study.settings import OUTCOMES, Study
+from ..study.settings import OUTCOMES, Study, is_ready_made
 
 # %% ../../nbs/75_evidence.findings.ipynb #75a00007
 HERE, LIKE = "these experiments", "experiments like these" # The two meanings of an effect over all experiments
@@ -154,11 +154,22 @@ def what_was_run(
 )->pd.DataFrame: # A row a fact
     "What a reader has to know of a study before its answers"
     runs = [record["run"] for record in records if record["run"]["kind"] == "target"]
-    epochs, sources = (sorted({run[name] for run in runs}) for name in ("epochs", "source"))
-    rows = {"network": f"{study.network} at {study.size} px, from {', '.join(filter(None, sources))}",
-            "targets": ", ".join(sorted({run["sample"] for run in runs})),
+    epochs, sources, targets = (sorted({run[name] for run in runs}) for name in ("epochs", "source", "sample"))
+    rows = {"network": f"{study.network} at {study.size} px",
+            **{f"source {name}": _classes_of(study, name) for name in sources if name},
+            **{f"target {name}": _classes_of(study, name) for name in targets},
             "epochs": " or ".join(map(str, epochs)) + f", batches of {study.batch_size}",
             "optimiser, schedule": ", ".join(sorted({run["optimizer"] for run in runs} | {run["schedule"] for run in runs})),
             "repeats": counted(len({run["repeat"] for run in runs}), "repeat"),
             "trainings": f"{len(runs):,}, {sum(record['seconds'] for record in records)/3600:.1f} hours of one core"}
     return pd.DataFrame({"": rows})
+
+# %% ../../nbs/75_evidence.findings.ipynb #75a0001a
+def _classes_of(
+    study:Study, # That names the sample
+    name:str # Of a source or a target
+)->str:
+    "The classes of a sample and where they are from"
+    if is_ready_made(name): return "ready-made"
+    sample = study.sample(name)
+    return f"{', '.join(sample.classes)} ({sample.data})"

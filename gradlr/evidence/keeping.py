@@ -22,7 +22,7 @@ from ..statistics.intervals import wilson
 from ..study.folder import StudyFolder
 from ..study.plan import Run, Training, Weights
 from ..study.progress import best_file
-from ..study.settings import is_checkpoint
+from ..study.settings import is_ready_made
 from ..study.worker import drawn_parts, fit_run, learner_of_run, train
 
 # %% ../../nbs/74_evidence.keeping.ipynb #74a00006
@@ -51,7 +51,7 @@ def _started(
 )->tuple[Run,str|None]: # The run with the hash of what it starts from, and the file of that; None where there is none
     "Where a run starts; a source whose weights are lost, as in packed records, is trained again"
     if not run.source: return run, None
-    if is_checkpoint(run.source):
+    if is_ready_made(run.source):
         found = find_source(run.source, run.network)
         return run, found.name if Path(found.name).is_file() else None
     if Weights(str(home.weights(run.source_sha256)), run.source_sha256).are_damaged():
@@ -97,7 +97,8 @@ def keep_best(
     with home.held():
         found = winners_of(folder)
         # the first of several is over all targets
-        for won in found[len(found) > 1:]:
+        if len(found) > 1: found = found[1:]
+        for won in found:
             if won.why:
                 say(f"nothing is kept. {won}")
                 continue

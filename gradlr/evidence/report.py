@@ -37,7 +37,7 @@ from ..study.ladders import outcomes_asked
 from ..study.progress import best_file, status, status_in_words
 from ..study.questions import Comparison, comparisons, decisions
 from ..study.results import outcomes, results
-from ..study.settings import Study, is_checkpoint
+from ..study.settings import Study, is_ready_made
 
 # %% ../../nbs/73_evidence.report.ipynb #7c23658a
 def samples_table(
@@ -105,7 +105,7 @@ def code_of(
     return template("winner.py.jinja").render(
         study=study, cell=cell, given=given, sample=sample, strategy=repr(cell.way.strategy),
         network=repr(study.network), source=repr(cell.source or None),
-        is_trained=cell.source and not is_checkpoint(cell.source))
+        is_trained=cell.source and not is_ready_made(cell.source))
 
 # %% ../../nbs/73_evidence.report.ipynb #4429f319
 @dataclass(frozen=True)
@@ -168,8 +168,16 @@ def facts_of(
         machines=sorted({f"{record['machine']['device']}, {record['machine']['cores']} cores" for record in ended}),
         minutes=sum(record["seconds"] for record in ended)/60,
         winners=won, code="" if won[0].why else code_of(study, won[0], precisions[0]),
-        predict=[f"gradlr predict {shlex.quote(str(file))} new.jpg" for one in won if len(one.cells) == 1
-                 if (file := best_file(folder, one.where)).exists()])
+        predict=_lines_that_predict(folder, won))
+
+# %% ../../nbs/73_evidence.report.ipynb #73d00001
+def _lines_that_predict(
+    folder:str|Path, # Of the study
+    won:list[Winner] # From `winners`
+)->list[str]: # For a shell
+    "How to name new images with the networks that are kept"
+    files = [best_file(folder, one.where) for one in won if len(one.cells) == 1]
+    return [f"gradlr predict {shlex.quote(str(file))} new.jpg" for file in files if file.exists()]
 
 # %% ../../nbs/73_evidence.report.ipynb #8f5f6abc
 def _trials(

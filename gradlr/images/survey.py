@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PART_NAMES', 'LEAST_OF_CLASS', 'FOLDS', 'JUDGED', 'part_folders', 'Survey', 'survey', 'check_classes', 'shorter_side',
-           'Pictures', 'read_pictures', 'split']
+           'Pictures', 'read_pictures', 'split', 'folds_of']
 
 # %% ../../nbs/17_images.survey.ipynb #17a00004
 import warnings
@@ -37,7 +37,9 @@ def part_folders(
     for part, names in PART_NAMES.items():
         for path in inside:
             if path.name.lower() in names: found[part] = path
-    if "train" in found: return found
+    # beside other classes one may be called train
+    is_class = len(found) < len(inside) and "train" in found and not _holds_folders(found["train"])
+    if "train" in found and not is_class: return found
     if found and len(found) == len(inside):
         raise InputError(f"{str(folder)!r} holds {' and '.join(found)} images and none to train on: add a folder train")
     if len(inside) != 1: return {"": folder}
@@ -48,8 +50,13 @@ def _deeper(
     folder:Path # The one in a folder
 )->str: # Empty where it is a class
     "Where the classes may be"
-    holds_folders = any(path.is_dir() for path in folder.iterdir())
-    return f"; did you mean {str(folder)!r}?" if holds_folders else ""
+    return f"; did you mean {str(folder)!r}?" if _holds_folders(folder) else ""
+
+def _holds_folders(
+    folder:Path # Any
+)->bool:
+    "Is there a folder in it?"
+    return any(path.is_dir() for path in folder.iterdir())
 
 # %% ../../nbs/17_images.survey.ipynb #17a0000b
 @dataclass(frozen=True, eq=False)
@@ -93,7 +100,7 @@ def survey(
     found = Survey(folder, pd.DataFrame(rows, columns=["file", "label", "part", "side"]),
                    pd.DataFrame(skipped, columns=["file", "why"]))
     check_classes(classes, found.images)
-    _check(found.images)
+    _check(found.images, classes)
     return found
 
 # %% ../../nbs/17_images.survey.ipynb #17a00021
@@ -118,7 +125,8 @@ def shorter_side(
 
 # %% ../../nbs/17_images.survey.ipynb #17a0000d
 def _check(
-    images:pd.DataFrame # Of a survey, or of what could be read of it
+    images:pd.DataFrame, # Of a survey, or of what could be read of it
+    classes:Iterable[str] # That are to be there
 )->None:
     "Raise `InputError` where there is too little to train, to choose or to judge by"
     training = images["part"].isin(["", "train"])
@@ -126,7 +134,7 @@ def _check(
     strange = sorted(set(images["label"]) - set(counts.index))
     if strange: raise InputError(f"{', '.join(strange)}: no image to train on, though there are some to judge by")
     least = LEAST_OF_CLASS if training.all() else LEAST_OF_CLASS - 1
-    few = [f"{name} ({count})" for name, count in counts.items() if count < least]
+    few = [f"{name} ({counts.get(name, 0)})" for name in classes if counts.get(name, 0) < least]
     if few: raise InputError(f"too few images: {', '.join(sorted(few))}; at least {least} of each class are needed")
     if len(counts) < 2: raise InputError(f"one class only ({', '.join(counts.index)}): at least two are needed")
 
@@ -158,7 +166,7 @@ def read_pictures(
     left_out = damaged | _twins(files.assign(digest=digests)[~files["file"].isin(damaged)])
     is_kept = ~files["file"].isin(left_out).to_numpy()
     kept = files[is_kept].reset_index(drop=True)
-    _check(kept)
+    _check(kept, found.classes)
     labels = torch.tensor([found.classes.index(label) for label in kept["label"]])
     images = torch.from_numpy(pixels[is_kept]).permute(0, 3, 1, 2).contiguous()
     skipped = pd.concat([found.skipped, pd.DataFrame(left_out.items(), columns=["file", "why"])], ignore_index=True)
@@ -226,3 +234,10 @@ def _of_classes(
     "The images of each class, in the order of their names"
     labels = files["label"].to_numpy()
     return [np.flatnonzero(among & (labels == label)) for label in np.unique(labels)]
+
+# %% ../../nbs/17_images.survey.ipynb #17a00023
+def folds_of(
+    files:pd.DataFrame # As in `split`
+)->int:
+    "How many sets of images may choose: one where the folder says which"
+    return 1 if "valid" in _with_judges(files) else FOLDS

@@ -19,7 +19,7 @@ from fastai.vision.learner import model_meta
 
 from ..errors import InputError, one_of
 from ..images.loaders import Inputs
-from .architectures import LITE, NETWORKS, architecture
+from .architectures import LITE, NETWORKS, architecture, check_name, split_source
 from .checkpoints import Checkpoint, plain_names, read_checkpoint
 from .inputs import check_room, check_size, inputs_of, inputs_of_config
 from .layers import without_weights
@@ -113,12 +113,13 @@ def _hub_config(
 
 # %% ../../nbs/24_networks.sources.ipynb #b0000011
 def find_source(
-    name:str|Path, # As the table above says
+    name:str|Path, # `imagenet`, `lite0`, `timm/NAME.TAG`, `torchvision/NAME.WEIGHTS`, `hf-hub:OWNER/NAME`, or a file
     network:str|None=None, # Of a source that does not tell it; None recognises it, and is ResNet34 for `imagenet`
     sha256:str|None=None # What the hash of a file has to be; None checks nothing
 )->Source:
     "Which network a source is, and what it expects; raises `InputError` for one that there is not"
-    name, _, told = str(name).rpartition("=") if _tells_network(str(name)) else (str(name), "", "")
+    name, told = split_source(str(name))
+    if told: check_name(told)
     network = told or network
     if name == "imagenet": return _default_weights(network or "resnet34")
     if name in LITE: return _lite(name)
@@ -134,13 +135,6 @@ def find_source(
         fetch = partial(_of_torchvision, one_of(made, NETWORKS, "network"), weights or "DEFAULT")
         return Source(name, made, inputs_of(name), fetch)
     return _from_file(name, network, sha256)
-
-def _tells_network(
-    name:str # Of a source
-)->bool:
-    "Does it end in `=NETWORK`?"
-    last = name.rpartition("=")[2]
-    return "=" in name and (last in NETWORKS or last.startswith("timm/"))
 
 # %% ../../nbs/24_networks.sources.ipynb #b000001c
 def _default_weights(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Bfloat16', 'StopWhenDiverged', 'EvaluateAverages', 'source_learner', 'target_learner', 'as_source', 'set_grain',
-           'fit_schedule', 'momentum_moves', 'batch_norm_as', 'keep_first']
+           'fit_schedule', 'momentum_moves', 'batch_norm_as', 'logits_of', 'keep_first']
 
 # %% ../../nbs/36_rates.learners.ipynb #07e2fc49
 import gc
@@ -24,12 +24,13 @@ from fastai.learner import Learner
 from fastai.metrics import accuracy
 from fastai.torch_core import to_float
 from fastai.vision.learner import vision_learner
-from fastcore.basics import listify, patch
+from fastcore.basics import listify, noop, patch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import InputError, one_of
-from ..images.loaders import Inputs, TensorDL, with_inputs
+from ..images.loaders import Inputs, TensorDL, evaluation_loader, with_inputs
+from ..images.sets import ImageSet
 from ..machine import usual_states
 from ..networks.architectures import architecture, network_of
 from ..networks.checkpoints import load_body
@@ -229,6 +230,17 @@ def fit_gradual(self:Learner,
     "Fine-tune all layers, the earlier the slower"
     lrs = gradual_lrs(head_lr, weight, set_grain(self, grain))
     with usual_states(), batch_norm_as(self, batch_norm): fit_schedule(self, epochs, lrs, schedule, cbs)
+
+# %% ../../nbs/36_rates.learners.ipynb #36d00002
+def logits_of(
+    learn:Learner, # After its training
+    images:ImageSet, # To be classified
+    size:int # Side in pixels
+)->np.ndarray: # Images × classes
+    "What a network says of images"
+    with learn.no_bar(), learn.no_logging():
+        loader = evaluation_loader(images, size, learn.dls.train.bs, inputs=learn.network_inputs)
+        return learn.get_preds(dl=loader, act=noop)[0].float().numpy()
 
 # %% ../../nbs/36_rates.learners.ipynb #170bf388
 @torch.no_grad()

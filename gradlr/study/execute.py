@@ -38,7 +38,7 @@ from .plan import Run, Training, Weights, plan
 from .progress import at_most, collect, failures, runs_wanted
 from .questions import wanted
 from .results import outcomes
-from .settings import Study, is_checkpoint
+from .settings import Study, is_ready_made
 from .toml import check_study
 from .worker import drawn_parts, few_of, keep_parts, perform, rehearse
 
@@ -56,7 +56,7 @@ def problems_of_network(
         check_room(study.network, study.size, study.batch_size, 2*study.batch_size)
     except InputError as e: yield f"size: {e}"
     yield from _problems_of_depths(study, model)
-    for source in sorted({e.source for e in study.experiments if is_checkpoint(e.source)}):
+    for source in sorted({e.source for e in study.experiments if is_ready_made(e.source)}):
         try:
             found = find_source(source, study.network)
             check_network(found, study.network)
@@ -82,7 +82,7 @@ def samples_of(
 )->list[str]: # Names of sources and targets, without ready-made ones
     "The samples that a study trains on"
     names = [name for e in study.experiments for name in (e.source, e.target)]
-    return list(dict.fromkeys(name for name in names if not is_checkpoint(name)))
+    return list(dict.fromkeys(name for name in names if not is_ready_made(name)))
 
 # %% ../../nbs/69_study.execute.ipynb #ea11
 def _draw(
@@ -167,7 +167,7 @@ def _ready_made(
 )->dict[str,Weights]: # By name of the source
     "The sources that need no training; raises `InputError` for one that is not there or does not fit"
     ready = {}
-    targets = {e.source: e.target for e in study.experiments if is_checkpoint(e.source)}
+    targets = {e.source: e.target for e in study.experiments if is_ready_made(e.source)}
     for source, target in targets.items():
         parts = drawn_parts(folder.path, data[target][0]["fingerprint"])[:2]
         dls = dataloaders(*parts, size=study.size, batch_size=study.batch_size)

@@ -8,7 +8,7 @@ __all__ = ['AXES', 'badness', 'Ended', 'made_up_outcomes', 'outcomes_asked', 'li
 # %% ../../nbs/65_study.ladders.ipynb #55a00004
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import product
 
@@ -22,7 +22,7 @@ from .results import outcomes
 from .settings import Experiment, Study
 
 # %% ../../nbs/65_study.ladders.ipynb #56a00007
-AXES = ("strategy", "weight", "depth", "grain", "optimizer", "schedule", "batch_norm", "augment") # Of a `Way`
+AXES = tuple(field.name for field in fields(Way)) # What tells ways apart
 
 def badness(
     values, # Of an outcome

@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..files import file_hash
 from ..images.samples import SAMPLES
 from ..rates.strategies import STRATEGIES
-from .settings import Experiment, Study, is_checkpoint
+from .settings import Experiment, Study, is_ready_made
 
 # %% ../../nbs/62_study.plan.ipynb #c0dbeeb1
 RECIPE = 3 # Raised whenever the same settings would train differently
@@ -165,7 +165,7 @@ def plan(
     run, runs = partial(_run, study, data, trained), []
     for training in sorted(trainings, key=lambda training: training.repeat):
         repeat, source = training.repeat, training.source
-        if source and not is_checkpoint(source):
+        if source and not is_ready_made(source):
             runs.append(run("source", source, repeat, "", study.source_epochs, head_lr=float(study.source_lr)))
     for source, target in dict.fromkeys((t.source, t.target) for t in trainings if t.source):
         runs.append(run("finder", target, 0, source, study.finder_steps, strategy="uniform", head_lr=1.))
@@ -252,26 +252,29 @@ def _images_of(
     data:dict[str,list[dict]] # What was drawn
 )->set[tuple[str,str]]: # Names and fingerprints
     "The samples that were drawn as the study says"
-    # JSON has no tuples
-    known = SAMPLES | study.samples
-    asked = {name: json.loads(json.dumps(asdict(known[name]))) for name in data if name in known}
-    return {(name, about["fingerprint"]) for name, settings in asked.items() for about in data[name]
-            if all(settings.get(field, value) == value for field, value in about.get("sample", {}).items())}
+    known, drawn = SAMPLES | study.samples, set()
+    for name in data.keys() & known.keys():
+        # JSON has no tuples
+        settings = json.loads(json.dumps(asdict(known[name])))
+        for about in data[name]:
+            were = about.get("sample", {})
+            if all(settings.get(field, value) == value for field, value in were.items()): drawn.add((name, about["fingerprint"]))
+    return drawn
 
 def _source_of(
     run:dict # Of a record
 )->tuple[str,int|None]: # Name and repeat
     "Where a run started; a ready-made source is the same in all repeats"
-    return run["source"], None if is_checkpoint(run["source"]) else run.get("repeat")
+    return run["source"], None if is_ready_made(run["source"]) else run.get("repeat")
 
 def _weights_of(
     records:list[dict] # Of these settings and images
 )->dict[tuple[str,int|None],str]: # Source → sha256
     "The weights of each source as they are now"
     latest = sorted(records, key=lambda record: record.get("finished", ""))
-    ready_made = {_source_of(r["run"]): r["run"]["source_sha256"] for r in latest if is_checkpoint(r["run"]["source"])}
-    return ready_made | {(r["run"]["sample"], r["run"].get("repeat")): r["weights_sha256"]
-                         for r in records if "weights_sha256" in r}
+    ready_made = {_source_of(r["run"]): r["run"]["source_sha256"] for r in latest if is_ready_made(r["run"]["source"])}
+    trained = [record for record in records if "weights_sha256" in record]
+    return ready_made | {(r["run"]["sample"], r["run"].get("repeat")): r["weights_sha256"] for r in trained}
 
 # %% ../../nbs/62_study.plan.ipynb #d1620006
 GRID = ("experiments", "questions", "head_lrs", "repeats", "ceiling", "weights", "strategies", "schedules", "batch_norm",

@@ -4,19 +4,19 @@
 
 # %% auto #0
 __all__ = ['LEFT_OUT_SHOWN', 'runs_wanted', 'at_most', 'forecast', 'status', 'status_in_words', 'collect', 'failures', 'retry',
-           'published', 'weights_file', 'best_file', 'only_one', 'adopt']
+           'best_file']
 
 # %% ../../nbs/67_study.progress.ipynb #ba4
 import hashlib
 import re
 from collections import defaultdict
-from contextlib import AbstractContextManager
 from dataclasses import asdict, fields
 from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
+from ..errors import counted
 from ..files import write_whole
 from .folder import StudyFolder
 from .ladders import Ladder, Ended
@@ -109,13 +109,13 @@ def status_in_words(
     counts = ", ".join(f"{state[name]} {name}" for name in ("done", "diverged", "failed", "missing"))
     lines = [f"{state['study']}: {state['planned']} runs planned, {counts}"]
     for asked in state["questions"]:
-        line = f"{asked['question']} {asked['answer'].capitalize()} after {asked['repeats']} repeats"
+        line = f"{asked['question']} {asked['answer'].capitalize()} after {counted(asked['repeats'], 'repeat')}"
         if asked["further"]:
-            minutes = f"{asked['minutes']:.0f} minutes of training"
-            line += f"; about {asked['further']:.0f} more repeats ({minutes}) would settle it"
+            minutes = f"{counted(round(asked['minutes']), 'minute')} of training"
+            line += f"; about {counted(round(asked['further']), 'more repeat')} ({minutes}) would settle it"
         lines.append(line)
     lines += [f"left out: record {key}: {why}" for key, why in list(state["left_out"].items())[:LEFT_OUT_SHOWN]]
-    if (more := len(state["left_out"]) - LEFT_OUT_SHOWN) > 0: lines.append(f"left out: {more} more records")
+    if (more := len(state["left_out"]) - LEFT_OUT_SHOWN) > 0: lines.append(f"left out: {counted(more, 'more record')}")
     return "\n".join(lines)
 
 # %% ../../nbs/67_study.progress.ipynb #ca15
@@ -154,21 +154,6 @@ def retry(
     folder.forget(keys)
     return len(keys)
 
-# %% ../../nbs/67_study.progress.ipynb #5232065f
-def published(
-    folder:str|Path # A study's folder
-)->set[str]: # Keys
-    "The runs of a study that are finished: those that have a record"
-    return StudyFolder(folder).published()
-
-# %% ../../nbs/67_study.progress.ipynb #57b10004
-def weights_file(
-    folder:str|Path, # A study's folder
-    sha256:str # Of the file, as a source's record tells it
-)->Path:
-    "Where the weights of a source lie"
-    return StudyFolder(folder).weights(sha256)
-
 # %% ../../nbs/67_study.progress.ipynb #67d20001
 def best_file(
     folder:str|Path, # A study's folder
@@ -178,19 +163,3 @@ def best_file(
     is_plain = re.fullmatch(r"\w[\w.-]{0,49}", target)
     name = target if is_plain else hashlib.sha256(target.encode()).hexdigest()[:20]
     return StudyFolder(folder).at("best", f"{name}.safetensors")
-
-# %% ../../nbs/67_study.progress.ipynb #d92781ee
-def only_one(
-    folder:str|Path # A study's folder
-)->AbstractContextManager:
-    "A context that holds a study's folder; raises `InputError` that says who holds it already"
-    return StudyFolder(folder).held()
-
-# %% ../../nbs/67_study.progress.ipynb #c351d0af
-def adopt(
-    study:Study, # What is to be run
-    folder:str|Path, # Where
-    extend:bool=False # May the study add points to the one that is there?
-)->None:
-    "Write a study into its folder; raises `InputError` with the differing fields where it holds another one's records"
-    StudyFolder(folder).adopt(study, extend)

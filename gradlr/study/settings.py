@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['MOST', 'MOST_RATE', 'KEEP', 'MOST_PIXELS', 'MOST_REPEATS', 'Rate', 'Weight', 'Count', 'Choices', 'STRICT', 'OwnRates',
-           'OUTCOMES', 'PRESETS', 'named', 'or_word', 'Experiment', 'Outcome', 'Question', 'Study', 'is_of_library',
-           'is_checkpoint', 'side_of', 'problems']
+           'OUTCOMES', 'WEIGHT_SUFFIXES', 'PRESETS', 'named', 'or_word', 'Experiment', 'Outcome', 'Question', 'Study',
+           'is_of_library', 'is_ready_made', 'side_of', 'problems']
 
 # %% ../../nbs/60_study.settings.ipynb #ada42f03
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
 
 from ..errors import InputError, one_of
 from ..images.samples import AUGMENTATIONS, SAMPLES, Sample
-from ..networks.architectures import GRAINS, LITE, NETWORKS
+from ..networks.architectures import GRAINS, LITE, check_name, split_source
 from ..rates.optimizers import OPTIMIZERS, PRECISIONS
 from ..rates.schedules import SCHEDULES
 from ..rates.strategies import BATCH_NORMS, STRATEGIES
@@ -166,11 +167,14 @@ def is_of_library(
     return source == "imagenet" or source in LITE or source.startswith(("timm/", "torchvision/", "hf-hub:"))
 
 # %% ../../nbs/60_study.settings.ipynb #95f8c7f9
-def is_checkpoint(
+WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".tar") # Of files; those of absolute paths may be any
+
+def is_ready_made(
     source:str # As an experiment names it
 )->bool:
     "Is a source ready-made (a library's weights, or a file), not a sample to train on?"
-    return is_of_library(source) or Path(source.partition("=")[0]).suffix in (".safetensors", ".pth", ".pt")
+    place = split_source(source)[0]
+    return is_of_library(place) or os.path.isabs(place) or Path(place).suffix in WEIGHT_SUFFIXES
 
 # %% ../../nbs/60_study.settings.ipynb #c0a10009
 def side_of(
@@ -229,9 +233,8 @@ def problems(
     study:Study # Whose fields are each within their bounds
 )->Iterator[tuple[tuple,str]]: # Location of the field and message
     "What is wrong between a study's fields"
-    if not study.network.startswith("timm/"):                                  # timm's own are asked when it is loaded
-        try: one_of(study.network, NETWORKS, "network")
-        except InputError as e: yield ("network",), str(e)
+    try: check_name(study.network)
+    except InputError as e: yield ("network",), str(e)
     yield from _problems_of_ways(study)
     yield from _problems_of_questions(study)
     if study.trials: yield from _problems_of_search(study)
@@ -239,7 +242,7 @@ def problems(
     for number, experiment in enumerate(study.experiments):
         for end in ("source", "target"):
             name = getattr(experiment, end)
-            if end == "source" and is_checkpoint(name): continue
+            if end == "source" and is_ready_made(name): continue
             try: study.sample(name)
             except InputError as e: yield ("experiments", number, end), str(e)
 

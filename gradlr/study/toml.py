@@ -13,7 +13,6 @@ import shlex
 import tomllib
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from importlib.util import find_spec
 from os.path import expanduser
 from pathlib import Path
 
@@ -22,8 +21,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..errors import InputError, one_of, visible
 from ..images.samples import Sample, located
-from ..networks.architectures import LITE
-from .settings import PRESETS, Experiment, Question, Study, is_checkpoint, problems
+from ..networks.architectures import split_source
+from .settings import PRESETS, Experiment, Question, Study, is_ready_made, problems
 
 # %% ../../nbs/61_study.toml.ipynb #d0b1000b
 TABLES = ("experiments", "questions", "samples", "optimizers")
@@ -188,7 +187,7 @@ def named_study(
 # %% ../../nbs/61_study.toml.ipynb #61d00004
 def study_for(
     folder:str|Path, # With one folder a class, or an archive of one
-    sources:Sequence[str]=() # To start from, of one network; none is lite0 where it is installed, and imagenet elsewhere
+    sources:Sequence[str]=() # To start from, of one network; none is lite0
 )->Study:
     "A study of a folder, with counts that fit; raises `InputError` for a folder or a source that cannot be used"
     # these import torch
@@ -197,13 +196,13 @@ def study_for(
     from gradlr.networks.sources import check_network, find_source
     data = os.path.abspath(Path(expanduser(folder)))
     sample = replace(fitting_sample(own_folder(data)), data=data)
-    sources = sources or ["lite0" if find_spec("timm") and find_spec(LITE["lite0"]) else "imagenet"]
+    sources = sources or ["lite0"]
     found = [find_source(source) for source in sources]
     for source in found: check_network(source, found[0].network)
     name = Path(data).name if os.path.isdir(data) else Path(data).name.partition(".")[0]
     # the root of a disk has no name, and some names are those of weights
-    if not name or is_checkpoint(name): name = f"{name} images".strip()
-    whole = [os.path.abspath(source) if os.path.isfile(source.partition("=")[0]) else source for source in sources]
+    if not name or is_ready_made(name): name = f"{name} images".strip()
+    whole = [os.path.abspath(source) if os.path.isfile(split_source(source)[0]) else source for source in sources]
     return check_study(Study(
         name, tuple(Experiment(source, name) for source in whole), strategies=("gradual",), network=found[0].network,
         size=found[0].inputs.size, batch_size=_batch_size(sample), questions=(Question("gradual", "uniform"),),

@@ -22,22 +22,20 @@ from tempfile import TemporaryDirectory
 from threading import Timer, get_ident
 from traceback import format_stack
 
-import numpy as np
 import torch
 from fastai.callback.core import Callback, CancelValidException
 from fastai.learner import Learner
 from fastai.torch_core import set_seed
-from fastcore.basics import noop
 
 from ..errors import InputError
-from ..images.loaders import dataloaders, evaluation_loader
+from ..images.loaders import dataloaders
 from ..images.sets import ImageSet, read_images, save_images
 from ..machine import chosen_device, random_states, surroundings, usual_states
 from ..networks.checkpoints import weights_bytes
 from ..rates.finder import find_lrs
 from ..networks.inputs import card_of
 from ..networks.layers import layer_groups
-from ..rates.learners import set_grain, source_learner, target_learner
+from ..rates.learners import logits_of, set_grain, source_learner, target_learner
 from ..rates.schedules import gradual_lrs
 from ..rates.strategies import STRATEGIES
 from ..rates.training import work_share
@@ -46,7 +44,7 @@ from .folder import StudyFolder
 from .plan import Run, Way, plan
 from .questions import wanted
 from .results import SCHEMA, outcomes
-from .settings import Study, is_checkpoint
+from .settings import Study, is_ready_made
 
 # %% ../../nbs/68_study.worker.ipynb #da6
 SAMPLE_PARTS = ("train", "valid", "test") # Of a sample
@@ -146,16 +144,6 @@ class EvaluateAfter(Callback):
         self.kept.__exit__(None, None, None)
         self.seconds += time.perf_counter() - self.began
 
-# %% ../../nbs/68_study.worker.ipynb #58b10003
-def _logits(
-    learn:Learner, # After its training
-    images:ImageSet, # To be classified
-    run:Run # That was trained
-)->np.ndarray: # Images × classes
-    "What a network says of images"
-    loader = evaluation_loader(images, run.size, run.batch_size, inputs=learn.network_inputs)
-    return learn.get_preds(dl=loader, act=noop)[0].float().numpy()
-
 # %% ../../nbs/68_study.worker.ipynb #58b10004
 def _looked_at(
     learn:Learner, # After its training
@@ -166,7 +154,7 @@ def _looked_at(
     train, valid, *test = parts
     spread = torch.linspace(0, len(train) - 1, min(len(train), len(valid))).round().long()
     looked = dict(zip(SAMPLE_PARTS, (train.take(spread), valid, *test)))
-    logits = {part: _logits(learn, images, run) for part, images in looked.items()}
+    logits = {part: logits_of(learn, images, run.size) for part, images in looked.items()}
     temperature, found = best_temperature(logits["valid"], valid.labels.numpy()), {}
     for part, images in looked.items():
         given = logits[part], images.labels.numpy()
@@ -272,7 +260,7 @@ def rehearse(
         data = {(name, 0): keep_parts(home, of_sample)["fingerprint"] for name, of_sample in parts.items()}
         first = [training for training in wanted(study, outcomes([])) if training.repeat == 0]
         for run in _kinds(plan(study, first, data, {})):
-            sha256 = "" if is_checkpoint(run.source) else trained.get(run.source)
+            sha256 = "" if is_ready_made(run.source) else trained.get(run.source)
             # a source that diverged in a step is none, and its own message is enough
             if sha256 is None: continue
             try: record = train(_short(run, sha256), home.path, str(home.weights(sha256)) if sha256 else None)

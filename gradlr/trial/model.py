@@ -28,7 +28,7 @@ from scipy.special import softmax
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..errors import InputError
+from ..errors import InputError, counted
 from ..evidence.keeping import keep_network
 from ..evidence.report import template
 from ..files import write_whole
@@ -40,10 +40,9 @@ from ..networks.architectures import architecture
 from ..networks.checkpoints import read_checkpoint
 from ..networks.inputs import inputs_of_config
 from ..networks.layers import layer_groups
-from ..rates.learners import source_learner
+from ..rates.learners import logits_of, source_learner
 from ..rates.schedules import gradual_lrs
 from .plan import NETWORK_FILE, WAYS, Candidate, Length, network_file
-from .training import logits_of
 
 # %% ../../nbs/87_trial.model.ipynb #87a00006
 EXPORT_FILE = "export.pkl" # In the folder of a trial
@@ -80,16 +79,22 @@ def predict_files(
 )->pd.DataFrame: # A row an image: file, label, probability, and a probability by class
     "Name images; raises `InputError` where one that was named cannot be read, and warns of others in a folder"
     kept, paths = read_network(model), _images_in(files)
-    learn, rows = None, []
+    learn, named, rows = None, [], []
     for begin in tqdm(range(0, len(paths), batch_size), desc="naming images", delay=2, leave=False):
-        some = paths[begin:begin + batch_size]
-        pixels = np.stack([read_image(file, kept.size) for file in some])
-        images = ImageSet(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), [0]*len(some), kept.classes, "new")
+        some = _read_some(paths[begin:begin + batch_size], kept.size, must_read=files)
+        if not some: continue
+        files_read, arrays = zip(*some, strict=True)
+        pixels = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
+        images = ImageSet(pixels, [0]*len(some), kept.classes, "new")
         learn = learn or _learner_of(kept, images)
+        named += files_read
         rows.append(softmax(logits_of(learn, images, kept.size), axis=1))
+    damaged = sorted(set(paths) - set(named))
+    if not named: raise InputError(f"none of {counted(len(damaged), 'image')} can be read, such as {str(damaged[0])!r}")
+    if damaged: _warn_of(damaged, "cannot be read")
     shares = np.concatenate(rows)
     best = shares.argmax(1)
-    table = pd.DataFrame(dict(file=[str(file) for file in paths], label=np.array(kept.classes, dtype=object)[best],
+    table = pd.DataFrame(dict(file=[str(file) for file in named], label=np.array(kept.classes, dtype=object)[best],
                               probability=shares.max(1)))
     return table.join(pd.DataFrame(shares, columns=[f"p({name})" for name in kept.classes]))
 
@@ -118,9 +123,29 @@ def _images_in(
         for inside in sorted(file.rglob("*")) if file.is_dir() else ():
             if not inside.is_file() or inside.name.startswith("."): continue
             (found if shorter_side(inside) else left_out).append(inside)
-    if left_out: warnings.warn(f"{len(left_out)} files are no images and are left out, such as {left_out[0]}", stacklevel=3)
+    if left_out: _warn_of(left_out, "no image")
     if not found: raise InputError(f"no images in {', '.join(map(str, files)) or 'an empty list'}")
     return found
+
+def _warn_of(
+    files:list[Path], # That are left out
+    why:str # In a word or two
+)->None:
+    "Tell of files in a folder that are not named"
+    warnings.warn(f"left out: {counted(len(files), 'file')}, such as {files[0]} ({why})", stacklevel=4)
+
+def _read_some(
+    paths:list[Path], # From `_images_in`
+    size:int, # Side in pixels
+    must_read:Sequence[str|Path] # Those that were named themselves
+)->list[tuple[Path,np.ndarray]]: # Of those that can be read
+    "Images at a size; raises `InputError` where one that was named cannot be read"
+    pixels = []
+    for path in paths:
+        try: pixels.append((path, read_image(path, size)))
+        except InputError:
+            if path in map(Path, must_read): raise
+    return pixels
 
 # %% ../../nbs/87_trial.model.ipynb #87a00010
 def plain_learner(

@@ -23,17 +23,17 @@ from ..files import locked, write_whole
 from ..images.datasets import own_folder
 from ..images.loaders import dataloaders
 from ..images.sets import ImageSet
-from ..images.survey import LEAST_OF_CLASS, Pictures, Survey, read_pictures, split, survey
+from ..images.survey import LEAST_OF_CLASS, Pictures, Survey, folds_of, read_pictures, split, survey
 from ..machine import surroundings
 from ..networks.sources import LEAST_SIZE, Source, at_size, find_source, sources_at_hand
-from ..rates.learners import target_learner
+from ..rates.learners import logits_of, target_learner
 from ..statistics.intervals import wilson
 from ..transfer.advice import PER_CLASS, rank_sources
 from .answer import Answer, Judged, write_answer
 from .model import keep_all
-from .plan import (Attempt, Candidate, Trial, keep_attempt, keep_trial, next_training, read_attempts,
+from .plan import (LOCK_FILE, Attempt, Candidate, Trial, keep_attempt, keep_trial, next_training, read_attempts,
                                read_trial, trial_folder, winner)
-from .training import Ticking, fine_tuned, logits_of, pace_of, length_for, trained
+from .training import Ticking, fine_tuned, pace_of, length_for, trained
 
 # %% ../../nbs/89_trial.start.ipynb #89a0000d
 def folder_fingerprint(
@@ -54,8 +54,8 @@ def planned(
     minutes:float # That the trial may take
 )->tuple[Trial,pd.DataFrame|None]: # None where there is one source
     "Rank the sources, and see how long trainings may be"
-    some = {size: _training_images(read_pictures(looked, size, PER_CLASS))
-            for size in {source.inputs.size for source in sources.values()}}
+    wanted = {source.inputs.size for source in sources.values()}
+    some = {size: _training_images(read_pictures(looked, size, PER_CLASS)) for size in wanted}
     ranked = None
     if len(sources) > 1:
         ranked = rank_sources(sources, some[max(some)])
@@ -65,7 +65,7 @@ def planned(
     training = looked.images[split(looked.images) == "train"]
     length = length_for(training["label"].value_counts().tolist(), pace, minutes)
     sizes = {name: source.inputs.size for name, source in sources.items()}
-    return Trial(folder_fingerprint(looked), sizes, length, minutes), ranked
+    return Trial(folder_fingerprint(looked), sizes, length, minutes, folds_of(looked.images)), ranked
 
 def _training_images(
     pictures:Pictures # Of a folder
@@ -124,7 +124,7 @@ def train_on(
     done = read_attempts(material.out)
     before, total = sum(one.seconds for one in done), 60*material.trial.minutes
     with tqdm(total=round(total), initial=round(before), unit="s", desc="trial", leave=False, disable=None) as bar:
-        while step := next_training(done, [*material.trial.sizes]):
+        while step := next_training(done, [*material.trial.sizes], material.trial.folds):
             candidate, fold = step
             used = before + time.monotonic() - begin
             if done and used + _seconds_of(candidate, done) + _seconds_to_end(done) > total: break
@@ -173,7 +173,7 @@ def ended(
              _card(material, candidate, judged))
     write_whole(material.out/"skipped.csv", pictures.skipped.to_csv(index=False).encode())
     answer = Answer(material.looked.folder.resolve().name, candidate, size, judged, done, again, material.out,
-                    time.monotonic() - begin, _notes(material, pictures))
+                    time.monotonic() - begin, material.trial.folds, _notes(material, pictures))
     parts_of = pd.crosstab(files["label"], split(pictures.files)).rename_axis(index="class", columns=None)
     write_answer(answer, learn.learnt, parts_of, (material.out/"train.py").read_text(encoding="utf-8"), ranked)
     return answer
@@ -228,7 +228,7 @@ def try_images(
     before = read_trial(out)
     named = {name: find_source(name) for name in sources or ([*before.sizes] if before else sources_at_hand())}
     at_their_size = {name: at_size(source, looked.side, size) for name, source in named.items()}
-    with locked(out/"trial.lock"):
+    with locked(out/LOCK_FILE):
         if before: trial, ranked = _went_on(before, looked, at_their_size, minutes, more), None
         else: trial, ranked = planned(looked, at_their_size, minutes)
         keep_trial(trial, out)
@@ -269,11 +269,13 @@ def again_of(
     out:str|Path|None, # As typed
     minutes:float, # As typed
     sources:Sequence[str]|None, # As typed
-    size:int|None # As typed
+    size:int|None, # As typed
+    device:str|None=None # As typed
 )->str: # For a shell
     "The line that goes on with a trial"
     words = ["gradlr", "try", str(folder), "--minutes", f"{minutes:g}"]
     if out: words += ["--out", str(out)]
     if sources: words += ["--source", *sources]
     if size: words += ["--size", str(size)]
+    if device: words += ["--device", device]
     return shlex.join(words)

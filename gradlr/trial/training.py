@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TRAININGS', 'MOST_STEPS', 'LEAST_EPOCHS', 'MOST_EPOCHS', 'STEPS', 'batch_size_for', 'length_for', 'pace_of',
-           'fine_tuned', 'WithoutLooking', 'logits_of', 'trained', 'Ticking']
+           'fine_tuned', 'WithoutLooking', 'trained', 'Ticking']
 
 # %% ../../nbs/86_trial.training.ipynb #86a00004
 import time
@@ -13,14 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 from fastai.callback.core import Callback, CancelValidException
 from fastai.torch_core import set_seed
-from fastcore.basics import noop
 from tqdm.auto import tqdm
 
 from ..errors import InputError
-from ..images.loaders import dataloaders, evaluation_loader
+from ..images.loaders import dataloaders
 from ..images.sets import ImageSet
 from ..networks.sources import Source
-from ..rates.learners import target_learner
+from ..rates.learners import logits_of, target_learner
 from ..rates.training import Learner # which has fit_strategy there
 from ..statistics.calibration import log_loss, share_right
 from .plan import WAYS, Attempt, Candidate, Length
@@ -123,17 +122,6 @@ def fine_tuned(
 class WithoutLooking(Callback):
     "Leave out the look at validation images after each epoch: the trial looks once, at the end"
     def before_validate(self): raise CancelValidException()
-
-# %% ../../nbs/86_trial.training.ipynb #86a00012
-def logits_of(
-    learn:Learner, # From `fine_tuned`
-    images:ImageSet, # To be classified
-    size:int # Side in pixels
-)->np.ndarray: # Images × classes
-    "What a network says of images"
-    with learn.no_bar(), learn.no_logging():
-        loader = evaluation_loader(images, size, learn.dls.train.bs, inputs=learn.network_inputs)
-        return learn.get_preds(dl=loader, act=noop)[0].float().numpy()
 
 # %% ../../nbs/86_trial.training.ipynb #86a00013
 def trained(
