@@ -26,13 +26,8 @@ def opening(page):
 
 PAGES = HERE/"nbs"/"analysis"
 
-@pytest.mark.parametrize("name", ["trial", "budget", "gradual_rates", "strategies", "batch_norm", "fair_comparison", "distances", "components"])
+@pytest.mark.parametrize("name", ["trial", "budget", "predictors", "gradual_rates", "strategies", "batch_norm", "fair_comparison", "distances", "components"])
 def test_what_was_found_is_in_it(name): assert "| {} | {} |".format(*opening(PAGES/f"{name}.ipynb")) in README
-
-def test_a_question_that_is_open_is_listed_without_its_old_answer():
-    replaced = [page for page in PAGES.glob("*.ipynb") if "*Replaced:" in page.read_text(encoding="utf-8")]
-    assert len(replaced) == len(re.findall(r"^- \[.*\]\(nbs/analysis/", README, re.M))
-    for title, answer in map(opening, replaced): assert f"- {title}\n" in README and answer not in README
 
 def test_errors_of_the_distances_are_in_it():
     def mean_distances(name):
