@@ -39,6 +39,7 @@ def test_every_predictor_is_finite_and_within_its_bounds(seen):
     assert set(found) == {name for name, predictor in PREDICTORS.items() if "images" not in predictor.needs}
     assert np.isfinite(list(found.values())).all(), found
     assert found["leep"] <= 1e-9 and -np.log(classes) - 1e-9 <= found["nce"] <= 1e-9
+    assert 0 <= found["neighbours"] <= 1
     n = len(seen.labels)
     assert -1e-9 <= found["h_score"] <= (classes - 1)*n/(n - 1) + 1e-6
     assert -classes*(classes - 1) - 1e-9 <= found["gbc"] <= 1e-9

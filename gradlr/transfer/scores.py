@@ -205,12 +205,12 @@ def _coding_rate(
 def neighbours(
     features:np.ndarray, # N × D
     labels:np.ndarray, # One an image
-    k:int=5 # Other images that vote, the nearer the more
+    k:int=5 # Other images that vote, the nearer the more; all where there are fewer
 )->float: # Between 0 and 1
     "Leave-one-out accuracy of k nearest neighbours (Cover & Hart 1967)"
     features, labels = _checked(features, labels)
-    if not 1 <= k < len(labels): raise InputError(f"k must be in 1 … {len(labels) - 1}, the other images, got {k}")
-    classifier = KNeighborsClassifier(k, weights="distance", metric="cosine").fit(features, labels)
+    if k < 1: raise InputError(f"k must be at least 1, got {k}")
+    classifier = KNeighborsClassifier(min(k, len(labels) - 1), weights="distance", metric="cosine").fit(features, labels)
     # of no images: each fitted one is asked without itself
     return float(classifier.score(None, labels))
 
