@@ -79,11 +79,12 @@ def agreement(
     for name in ("tau", "above"):
         mean, half, n = interval(sum(found[name] for found in rounds)/len(rounds))
         rows[name] = dict(n=n, mean=mean, low=mean - half, high=mean + half)
-    pairs = [(some.loc[told.index, told.columns].to_numpy(), told.to_numpy()) for some, told in zip(scores, gains, strict=True)]
-    rng, as_high = np.random.default_rng(seed), 0
+    pairs = []
+    for guessed, measured in zip(scores, gains, strict=True):
+        pairs.append((guessed.loc[measured.index, measured.columns].to_numpy(), measured.to_numpy()))
+    rng, as_high, n_sources = np.random.default_rng(seed), 0, gains[0].shape[1]
     for _ in range(permutations):
-        renamed = rng.permutation(pairs[0][1].shape[1])
-        as_high += _worth(pairs, renamed) >= rows["above"]["mean"] - 1e-12
+        as_high += _worth(pairs, rng.permutation(n_sources)) >= rows["above"]["mean"] - 1e-12
     rows["above"]["p"] = (1 + as_high)/(1 + permutations)
     return pd.DataFrame(rows).T
 
@@ -93,5 +94,8 @@ def _worth(
     renamed:np.ndarray # Which source's scores each source gets
 )->float:
     "What the choice is worth where sources have each other's scores, mean of rounds and targets"
-    worth = [gains[np.arange(len(gains)), scores[:, renamed].argmax(axis=1)] - gains.mean(axis=1) for scores, gains in pairs]
+    worth = []
+    for scores, gains in pairs:
+        chosen = scores[:, renamed].argmax(axis=1)
+        worth.append(gains[np.arange(len(gains)), chosen] - gains.mean(axis=1))
     return float(np.mean(worth))

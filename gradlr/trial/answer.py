@@ -28,7 +28,7 @@ from ..images.survey import FOLDS
 from ..machine import device_name
 from ..rates.figures import plot_network
 from ..statistics.intervals import wilson
-from ..transfer.advice import EVIDENCE
+from ..transfer.advice import EVIDENCE, between
 from .model import EXPORT_FILE
 from .plan import NETWORK_FILE, WAYS, Attempt, Candidate, best_of_each, lead, standings
 
@@ -101,7 +101,7 @@ class Answer:
         "How good this way of choosing is"
         past = EVIDENCE["rates"]
         return (f"Over {past['targets']} targets of {past['per_class']} images a class what twelve such trainings leave was "
-                f"{past['below_try']} points better than the one training that is best on average.")
+                f"{between(*past['below_try'])} points better than the one training that is best on average.")
 
     @property
     def use(self)->str:

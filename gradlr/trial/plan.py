@@ -103,7 +103,7 @@ class Trial:
     sizes:dict[str,int] # By source: side in pixels; the best source first
     length:Length # Of each training
     minutes:float # That it may take, in all
-    folds:int=FOLDS # Sets of images that may choose
+    n_folds:int=FOLDS # Sets of images that may choose
 
 # %% ../../nbs/85_trial.plan.ipynb #85a00032
 TRIAL_FILE, NETWORK_FILE, LOCK_FILE = "trial.json", "network.safetensors", "trial.lock" # In the folder of a trial

@@ -124,7 +124,7 @@ def train_on(
     done = read_attempts(material.out)
     before, total = sum(one.seconds for one in done), 60*material.trial.minutes
     with tqdm(total=round(total), initial=round(before), unit="s", desc="trial", leave=False, disable=None) as bar:
-        while step := next_training(done, [*material.trial.sizes], material.trial.folds):
+        while step := next_training(done, [*material.trial.sizes], material.trial.n_folds):
             candidate, fold = step
             used = before + time.monotonic() - begin
             if done and used + _seconds_of(candidate, done) + _seconds_to_end(done) > total: break
@@ -173,7 +173,7 @@ def ended(
              _card(material, candidate, judged))
     write_whole(material.out/"skipped.csv", pictures.skipped.to_csv(index=False).encode())
     answer = Answer(material.looked.folder.resolve().name, candidate, size, judged, done, again, material.out,
-                    time.monotonic() - begin, material.trial.folds, _notes(material, pictures))
+                    time.monotonic() - begin, material.trial.n_folds, _notes(material, pictures))
     parts_of = pd.crosstab(files["label"], split(pictures.files)).rename_axis(index="class", columns=None)
     write_answer(answer, learn.learnt, parts_of, (material.out/"train.py").read_text(encoding="utf-8"), ranked)
     return answer
