@@ -48,7 +48,7 @@ def try_folder(
         with redirect_stdout(sys.stderr), as_typed(minutes="--minutes"):
             answer = try_images(images, minutes, source, size, out, more)
     except KeyboardInterrupt:
-        again = again_of(folder, out, minutes, source, size, device)
+        again = again_of(folder, out, minutes, source, size)
         print(f"\nstopped; what is trained is kept. To go on:\n  {again}", file=sys.stderr)
         raise
     print(json_of(answer.as_dict()) if json else f"\n{answer}")

@@ -7,6 +7,7 @@ __all__ = ['SHORTLIST', 'folder_fingerprint', 'planned', 'Material', 'train_on',
 
 # %% ../../nbs/89_trial.start.ipynb #89a00004
 import hashlib
+import os
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from ..images.datasets import own_folder
 from ..images.loaders import dataloaders
 from ..images.sets import ImageSet
 from ..images.survey import LEAST_OF_CLASS, Pictures, Survey, folds_of, read_pictures, split, survey
-from ..machine import surroundings
+from ..machine import DEVICE_VARIABLE, surroundings
 from ..networks.sources import LEAST_SIZE, Source, at_size, find_source, sources_at_hand
 from ..rates.learners import logits_of, target_learner
 from ..statistics.intervals import wilson
@@ -269,13 +270,12 @@ def again_of(
     out:str|Path|None, # As typed
     minutes:float, # As typed
     sources:Sequence[str]|None, # As typed
-    size:int|None, # As typed
-    device:str|None=None # As typed
+    size:int|None # As typed
 )->str: # For a shell
-    "The line that goes on with a trial"
+    "The line that goes on with a trial, on the device that was chosen"
     words = ["gradlr", "try", str(folder), "--minutes", f"{minutes:g}"]
     if out: words += ["--out", str(out)]
     if sources: words += ["--source", *sources]
     if size: words += ["--size", str(size)]
-    if device: words += ["--device", device]
+    if device := os.environ.get(DEVICE_VARIABLE): words += ["--device", device]
     return shlex.join(words)
