@@ -168,7 +168,8 @@ def places(folder:Path)->pd.DataFrame:
     numbers = ["valid_accuracy", "valid_log_loss", "test_accuracy"]
     wide = runs.pivot(index=["sample", "repeat"], columns=["strategy", "rung"], values=numbers)
     wide = wide.fillna(wide.groupby(level="sample").transform("mean"))
-    return wide.assign(chance=runs.groupby(["sample", "repeat"])["chance"].first())
+    wide["chance", "", ""] = runs.groupby(["sample", "repeat"])["chance"].first()
+    return wide
 
 def of_training(place:pd.Series, way:str, rung:int)->tuple[float,float,float]:
     "Accuracy and loss on validation images, accuracy on test images; what was never trained learnt nothing"

@@ -67,7 +67,7 @@ def _about_transfer(
     found:dict # Of the benchmark of sources
 )->str:
     "Why no warning is given that transfer is not worth it"
-    return (f"transfer at all: not told. For {found['pairs'] - found['worse']} of {found['pairs']} pairs "
+    return (f"transfer at all: not told. For {found['better']} of {found['pairs']} pairs "
             "it was better than training from random weights")
 
 # %% ../../nbs/84_transfer.advice.ipynb #c47f06c7
