@@ -102,9 +102,7 @@ def way_in_words(
     way:Way # To fine-tune
 )->str:
     "A way by what is not usual about it"
-    depth, weight = f" {way.depth}" if way.depth else "", [f"weight {way.weight:g}"] if way.weight != 1 else []
-    others = [getattr(way, axis) for axis, usual in USUAL.items() if getattr(way, axis) != usual]
-    return ", ".join([f"{way.strategy}{depth}", *weight, *others])
+    return way.told(name for name, usual in USUAL.items() if getattr(way, name) != usual)
 
 # %% ../../nbs/71_evidence.answers.ipynb #71c00005
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..statistics.intervals import interval, said
 from ..study.ladders import AXES
+from ..study.plan import Way
 from ..study.questions import cell_losses
 from ..statistics.search import propose
 from ..study.settings import Study
@@ -74,10 +75,7 @@ def _way(
     compared:list[str] # From `compared_settings`
 )->str:
     "A way to fine-tune, for a legend"
-    strategy = f"{row['strategy']} {row['depth']}" if row["depth"] else row["strategy"]
-    named = [] if strategy == "gradual" else [strategy]
-    weight = [] if row["weight"] == 1 else [f"weight {row['weight']:g}"]
-    return ", ".join([*named, *weight, *(row[name] for name in compared)])
+    return Way(**{axis: row[axis] for axis in AXES}).told(compared).removeprefix("gradual, ")
 
 # %% ../../nbs/70_evidence.tables.ipynb #cfe1d796
 def ways_of(

@@ -9,7 +9,7 @@ __all__ = ['RECIPE', 'GRID', 'Run', 'Way', 'study_ways', 'Training', 'place_of',
 # %% ../../nbs/62_study.plan.ipynb #c6ba5669
 import hashlib
 import json
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from itertools import product
@@ -81,11 +81,14 @@ class Way:
     batch_norm:str
     augment:str
 
-    def __str__(self)->str:
-        depth = f" {self.depth}" if self.depth else ""
-        weight = f", weight {self.weight:g}" if self.weight != 1 else ""
-        return (f"{self.strategy}{depth}{weight}, {self.grain}, {self.optimizer}, {self.schedule}, "
-                f"{self.batch_norm}, {self.augment}")
+    def told(self,
+        settings:Iterable[str] # Any of grain, optimizer, schedule, batch_norm and augment
+    )->str:
+        "The strategy, and what of its settings tells it from others"
+        depth, weight = f" {self.depth}" if self.depth else "", f", weight {self.weight:g}" if self.weight != 1 else ""
+        return ", ".join([f"{self.strategy}{depth}{weight}", *(getattr(self, name) for name in settings)])
+
+    def __str__(self)->str: return self.told(["grain", "optimizer", "schedule", "batch_norm", "augment"])
 
 # %% ../../nbs/62_study.plan.ipynb #7f5f0e5b
 def _one_name(
