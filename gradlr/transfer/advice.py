@@ -32,6 +32,7 @@ from ..rates.finder import find_lrs
 from ..rates.learners import as_source, set_grain, target_learner
 from ..rates.schedules import gradual_lrs
 from ..rates.snippet import snippet
+from .agreement import Chances
 from .predictors import PREDICTORS, Seen, see
 
 # %% ../../nbs/84_transfer.advice.ipynb #c48fb2b3
@@ -39,10 +40,10 @@ EVIDENCE = json.loads(files("gradlr").joinpath("advice.json").read_text())
 
 def evidence_in_words(
     evidence:dict=EVIDENCE # Of the benchmarks: `sources` and `rates`
-)->list[str]: # Of sources, of transfer at all, and of rates
+)->list[str]: # Of sources, of chances, of transfer at all, and of rates
     "How often this advice was right in the benchmarks"
     sources, rates = evidence["sources"], evidence["rates"]
-    return [_about_the_source(sources), _about_transfer(sources), _about_the_rates(rates)]
+    return [_about_the_source(sources), _about_chances(sources), _about_transfer(sources), _about_the_rates(rates)]
 
 # %% ../../nbs/84_transfer.advice.ipynb #7ea5affb
 def _about_the_source(
@@ -63,6 +64,14 @@ def between(
     return f"{mean:.1f} ({low:.1f} to {high:.1f})"
 
 # %% ../../nbs/84_transfer.advice.ipynb #2cc1f420
+def _about_chances(
+    found:dict # Of the benchmark of sources
+)->str:
+    "How far the chances of the table may be trusted"
+    chances = found["chances"]
+    return (f"the chances: told for networks of one kind. On targets left out they were off by {100*chances['off_by']:.0f} points, over "
+            f"{chances['pairs']:,} pairs of sources (Brier {chances['brier']:.2f}; by what is best on average {chances['static_brier']:.2f})")
+
 def _about_transfer(
     found:dict # Of the benchmark of sources
 )->str:
@@ -105,7 +114,7 @@ def rank_sources(
     size:int|None=None, # Side in pixels of the images; None is that of each source's training, at most 4 times theirs
     per_class:int=PER_CLASS, # Images of each class to look at; of many classes fewer, and of 100 of them, 400 in all
     halves:int=40 # Random halves of the images, for the spread
-)->pd.DataFrame: # A row a source, best first: network, size, score, spread (over halves), first (share of halves)
+)->pd.DataFrame: # A row a source, best first: network, size, score, spread (over halves), first (share of halves), better
     "Rank sources by what they see in a target; raises `InputError` for weights that do not fit their network"
     if not sources: raise InputError("there is no source to choose from: name at least one")
     images, found = some_images(target, per_class), _in_hand(sources, network)
@@ -123,10 +132,18 @@ def rank_sources(
         of_halves.append({name: guess(Seen(seen[half], labels[half])) for name, seen in features.items()})
     of_halves = pd.DataFrame(of_halves)
     ahead = of_halves.idxmax(axis=1).value_counts(normalize=True)
-    about = {name: (source.network, source.inputs.size) for name, source in found.items()}
-    table = pd.DataFrame.from_dict(about, orient="index", columns=["network", "size"])
-    table = table.assign(score=scores, spread=of_halves.std(), first=ahead).fillna({"first": 0.})
-    return table.sort_values("score", ascending=False).rename_axis("source")
+    about = {name: dict(network=source.network, size=source.inputs.size) for name, source in found.items()}
+    table = pd.DataFrame.from_dict(about, orient="index").rename_axis("source")
+    table = table.assign(score=scores, spread=of_halves.std(), first=ahead).fillna({"first": 0.}).sort_values("score", ascending=False)
+    return table.assign(better=_chances_of(table))
+
+def _chances_of(
+    ranked:pd.DataFrame # Best first: network, score
+)->np.ndarray: # One a source; not-a-number for the first, and where networks differ, as the benchmark's did not
+    "The chance that each source is better than the first"
+    fitted, gaps = EVIDENCE["sources"]["chances"], (ranked["score"] - ranked["score"].iloc[0]).to_numpy()
+    is_told = (np.arange(len(ranked)) > 0) & (ranked["network"].nunique() == 1)
+    return np.where(is_told, Chances(fitted["most"], fitted["scale"]).at(gaps), np.nan)
 
 # %% ../../nbs/84_transfer.advice.ipynb #c0840001
 def _in_hand(
@@ -221,10 +238,11 @@ class Advice:
             f"{self.target}: {self.classes} classes; looked at {self.images} images{some}; {self.seconds} s"])
 
     def as_dict(self)->dict: # What `gradlr advise --json` prints
-        "As plain values"
+        "As plain values; None for a chance that is not told"
+        rows = self.ranked.reset_index().to_json(orient="records", double_precision=15)
         return dict(
             target=self.target, images=self.images, classes=self.classes, per_class=self.per_class,
-            network=self.network, size=self.size, sources=self.ranked.reset_index().to_dict("records"),
+            network=self.network, size=self.size, sources=json.loads(rows),
             start_from=self.start_from, head_lr=self.rates.head_lr, weight=self.rates.weight, batch_norm="still",
             code=self.code, notes=self.notes, evidence=self.evidence, seconds=self.seconds)
 
@@ -235,8 +253,11 @@ def _of_ranking(
 )->list[str]: # Lines
     "The table of the sources, and how they were ranked"
     if len(ranked) == 1: return ["There was one source, so nothing was chosen."]
-    rows = [("source", "network", "size", "first in random halves")]
-    for row in ranked.itertuples(): rows.append((row.Index, row.network, f"{row.size} px", f"{100*row.first:.0f} %"))
+    rows = [("source", "network", "size", "first in random halves", "better than the first")]
+    for row in ranked.itertuples():
+        chance = "" if np.isnan(row.better) else f"{100*row.better:.0f} %"
+        rows.append((row.Index, row.network, f"{row.size} px", f"{100*row.first:.0f} %", chance))
+    if ranked["better"].isna().all(): rows = [row[:-1] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     does = PREDICTORS[evidence["sources"]["predictor"]].does
@@ -260,8 +281,7 @@ def advise(
 )->Advice:
     "Say which source to start from and how fast each layer should learn; raises `InputError` for what cannot be used"
     begin = time.perf_counter()
-    given = sources
-    if not isinstance(sources, dict): given = {str(name): name for name in listify(sources) or sources_at_hand()}
+    given = sources if isinstance(sources, dict) else {str(name): name for name in listify(sources) or sources_at_hand()}
     with no_random(0, reproducible=False):
         # what takes longest comes last
         own, asked = _in_hand(given, network), glance(target, folder)
