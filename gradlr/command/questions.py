@@ -23,7 +23,8 @@ def check_picture(
 )->None:
     "Raise `InputError`, before any work, where a picture cannot be written there"
     from matplotlib.backend_bases import FigureCanvasBase
-    kinds, ending = FigureCanvasBase.get_supported_filetypes(), os.path.splitext(file)[1].lstrip(".").lower()
+    kinds = FigureCanvasBase.get_supported_filetypes()
+    ending = os.path.splitext(file)[1].lstrip(".").lower()
     one_of(ending, kinds, f"kind of picture for {file!r}, by its ending")
     if not os.access(os.path.dirname(file) or ".", os.W_OK):
         raise InputError(f"cannot write {file!r}: its folder does not exist, or may not be written to")
@@ -57,7 +58,8 @@ def measure_distances(
     mean = distance_matrix(distances, "mean")
     # Of one draw there is no deviation
     spread = distance_matrix(distances, "std").reindex_like(mean).fillna(0)
-    seconds, explained = round(time.perf_counter() - begin, 1), distances["explained"].min()
+    seconds = round(time.perf_counter() - begin, 1)
+    explained = distances["explained"].min()
     if json:
         table = mean.stack().rename("distance").to_frame().assign(std=spread.stack()).reset_index().to_dict("records")
         print(json_of(dict(distances=table, explained=explained, draws=draws, picture=file, seconds=seconds)))

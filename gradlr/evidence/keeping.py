@@ -77,7 +77,8 @@ def _keep(
 )->None:
     "Train a run once more, and keep its network; raises `InputError` where it diverges here"
     as_here, source_file = _started(run, home)
-    parts, learn = drawn_parts(home.path, run.data), learner_of_run(as_here, home.path, source_file)
+    parts = drawn_parts(home.path, run.data)
+    learn = learner_of_run(as_here, home.path, source_file)
     with learn.no_bar(), learn.no_logging(): ended = fit_run(learn, as_here, parts)["ended"]
     if not ended: raise InputError(f"what won for {won.where} diverged when it was trained once more: nothing is kept")
     share, images = ended["test_accuracy"], len(parts[2])
@@ -102,7 +103,8 @@ def keep_best(
             if won.why:
                 say(f"nothing is kept. {won}")
                 continue
-            file, run = best_file(folder, won.where), _run_of(home, kind="target", **_settings_of(won.cells[0]))
+            file = best_file(folder, won.where)
+            run = _run_of(home, kind="target", **_settings_of(won.cells[0]))
             if not _is_kept(file, run):
                 say(f"training what won for {won.where} once more, to keep it")
                 _keep(run, won, home, file)

@@ -54,7 +54,8 @@ def draw_sample(
     repeat:int=0 # Another one is another draw
 )->tuple[ImageSet,...]: # Training, validation and, where one is asked for, test part
     "Draw so many images of each class; raises `InputError` where a class has too few or is unknown"
-    classes, counts = class_names(classes) or images.classes, [train, valid, *([test] if test else [])]
+    classes = class_names(classes) or images.classes
+    counts = [train, valid, *([test] if test else [])]
     if len(classes) < 2: raise InputError(f"a sample needs at least two classes, got {classes}")
     if train < 1 or valid < 1 or test < 0:
         raise InputError("train and valid must be at least 1 image a class, and test at least 0, "
@@ -62,7 +63,8 @@ def draw_sample(
     if seed < 0 or repeat < 0:
         raise InputError(f"seed and repeat of a sample must be at least 0, got {seed} and {repeat}")
     # the first repeat draws what version 0.1 drew
-    generator, seen, drawn = np.random.default_rng([seed, repeat] if repeat else seed), set(), []
+    generator = np.random.default_rng([seed, repeat] if repeat else seed)
+    seen, drawn = set(), []
     wrong = []
     for name in classes:
         label = images.classes.index(one_of(name, images.classes, "class"))

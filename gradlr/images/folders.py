@@ -216,7 +216,8 @@ class FolderImages:
         "Read some images; raises `InputError` that lists every file that is no image, or has two labels"
         import torch
         from gradlr.images.sets import ImageSet
-        wrong, pixels = [], self._room(len(index), (self.size, self.size, 3)) if self.size else None
+        wrong = []
+        pixels = self._room(len(index), (self.size, self.size, 3)) if self.size else None
         for place, i in enumerate(tqdm(index.tolist(), desc=f"reading {self.provenance}", delay=2, leave=False)):
             try:
                 array = self._read(self.files[i], int(self.labels[i]))

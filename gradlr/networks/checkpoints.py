@@ -218,7 +218,8 @@ def load_body(
     checkpoint:Checkpoint # Of the same network, whoever saved it
 )->None:
     "Give the body of a network the weights of a checkpoint; raises `InputError` where they do not fit"
-    reading, state = body_reading(checkpoint, learn.network, learn.model), learn.model[0].state_dict()
+    reading = body_reading(checkpoint, learn.network, learn.model)
+    state = learn.model[0].state_dict()
     # older checkpoints do not count batches
     counts = {name: count for name, count in state.items() if name.endswith("num_batches_tracked")}
     tensors = counts | {name: _as_colour(tensor, state.get(name)) for name, tensor in reading.tensors.items()}

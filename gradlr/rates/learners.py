@@ -147,7 +147,8 @@ def as_source(
     if not isinstance(source, Learner): return find_source(source, network, sha256)
     network = network_of(source) or network
     if network is None: raise InputError("which network is the learner's? Give its name as `network`")
-    loader, inputs = source.dls.valid, getattr(source, "network_inputs", None) or inputs_of(network)
+    loader = source.dls.valid
+    inputs = getattr(source, "network_inputs", None) or inputs_of(network)
     if isinstance(loader, TensorDL): size = loader.size
     else: size = loader.one_batch()[0].shape[-1] if len(loader) else inputs.size
     return Source("a learner", network, replace(inputs, size=size), source.model.state_dict)

@@ -85,7 +85,8 @@ class Way:
         settings:Iterable[str] # Any of grain, optimizer, schedule, batch_norm and augment
     )->str:
         "The strategy, and what of its settings tells it from others"
-        depth, weight = f" {self.depth}" if self.depth else "", f", weight {self.weight:g}" if self.weight != 1 else ""
+        depth = f" {self.depth}" if self.depth else ""
+        weight = f", weight {self.weight:g}" if self.weight != 1 else ""
         return ", ".join([f"{self.strategy}{depth}{weight}", *(getattr(self, name) for name in settings)])
 
     def __str__(self)->str: return self.told(["grain", "optimizer", "schedule", "batch_norm", "augment"])
