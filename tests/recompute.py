@@ -31,6 +31,7 @@ def of_side(runs:pd.DataFrame, words:str)->pd.DataFrame:
         if word == "transfer": is_meant = runs["strategy"] != "scratch"
         elif word.startswith("from "): is_meant = runs["source"] == word.removeprefix("from ")
         elif word.startswith("weight "): is_meant = runs["weight"] == float(word.removeprefix("weight "))
+        elif word.startswith("depth "): is_meant = runs["depth"] == int(word.removeprefix("depth "))
         else: is_meant = runs[list(AXES)].eq(word).any(axis=1)
         runs = runs[is_meant]
     return runs
