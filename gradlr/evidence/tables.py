@@ -62,10 +62,11 @@ def experiment_rows(
     table:pd.DataFrame, # From `results`
     source:str, # Of the experiment
     target:str # Of the experiment
-)->pd.DataFrame: # Its rows and those from scratch at its rates, with the column `way`
+)->pd.DataFrame: # Its rows and those from scratch at its rates and as long, with the column `way`
     "What belongs to an experiment"
     rows = table[(table["kind"] == "target") & (table["target"] == target) & table["source"].isin([source, ""])]
-    rows = rows[rows["head_lr"].isin(rows.loc[rows["source"] == source, "head_lr"])]
+    own = rows[rows["source"] == source]
+    rows = rows[rows["head_lr"].isin(own["head_lr"]) & rows["last"].isin(own["last"])]
     compared = compared_settings(rows)
     return rows.assign(way=[_way(row, compared) for row in rows.to_dict("records")])
 
@@ -103,6 +104,8 @@ def _by_seed(
     measure:str # Column of the values
 )->pd.DataFrame: # A row a seed, a column a cell
     "Values by seed; seeds that a running study has not finished are left out, and so are cells with a diverged run"
+    # the first repeat also tries rates that no other one has
+    if rows["repeat"].nunique() > 1: rows = rows[rows.groupby(cells)["repeat"].transform("nunique") > 1]
     complete = rows.groupby("repeat").size() == len(rows[cells].drop_duplicates())
     rows = rows[rows["repeat"].map(complete)]
     return rows.pivot_table(index="repeat", columns=cells, values=measure, dropna=False).dropna(axis=1)

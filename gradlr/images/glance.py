@@ -23,7 +23,7 @@ from .sets import ImageSet
 from .survey import LEAST_OF_CLASS, Survey, check_classes, part_folders, read_pictures, shorter_side
 
 # %% ../../nbs/18_images.glance.ipynb #18a00005
-PER_CLASS = 50 # Images of a class to look at, as many as in the benchmark of advice
+PER_CLASS = 50 # Images of a class to look at, twice as many as in the benchmark of advice
 MOST_CLASSES, LEAST_IMAGES = 100, 4 # Classes to look at, and images of each: 400 in all take less than a minute
 
 def some_images(

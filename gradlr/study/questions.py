@@ -15,11 +15,10 @@ import numpy as np
 import pandas as pd
 
 from ..images.samples import SAMPLES
-from ..rates.strategies import STRATEGIES
 from ..statistics.search import Cell, hopeless, propose
 from ..statistics.sequential import decide, looks
 from ..statistics.verdicts import connected
-from .ladders import Ladder, Rates, Ended, badness, outcomes_asked, rates_of
+from .ladders import Ladder, Rates, Ended, badness, outcomes_asked, rates_of, ways_of_side
 from .plan import Training, place_of, study_ways
 from .settings import OUTCOMES, Experiment, Question, Study, side_of
 
@@ -91,13 +90,8 @@ def side_in(
     words:str # A side of a question
 )->Side:
     "What a side may choose from"
-    wanted = side_of(study, words)
-    # who asks for a source means no training from random weights
-    is_from = wanted.pop("source", None) is not None
-    ways = [way for way in study_ways(study) if all(getattr(way, column) in values for column, values in wanted.items())
-            and (STRATEGIES[way.strategy].needs_source or not is_from)]
     first = first_look(study)
-    rates = [rates_of(Ladder(study, seen, experiment, way), first) for way in ways]
+    rates = [rates_of(Ladder(study, seen, experiment, way), first) for way in ways_of_side(study, words)]
     cells = [cell for found in rates for cell in found.ladder.at(found.rungs, [0])]
     repeats = [[replace(cell, repeat=repeat) for cell in cells] for repeat in range(first)]
     if not all(found.rungs for found in rates) or not all(cell in seen for row in repeats for cell in row):

@@ -239,7 +239,10 @@ def problems(
     yield from _problems_of_questions(study)
     if study.trials: yield from _problems_of_search(study)
     elif study.search != "grid": yield ("trials",), f"say how many cells {study.search} is to try"
+    pairs = [(experiment.source, experiment.target) for experiment in study.experiments]
     for number, experiment in enumerate(study.experiments):
+        if pairs[number] in pairs[:number]:
+            yield ("experiments", number), f"{' → '.join(pairs[number])} stands twice: each pair has one length and one set of rates"
         for end in ("source", "target"):
             name = getattr(experiment, end)
             if end == "source" and is_ready_made(name): continue

@@ -50,8 +50,8 @@ def _about_the_source(
     found:dict # Of the benchmark of sources
 )->str:
     "How well a source was chosen, in points of accuracy"
-    return (f"the source: for {found['targets']} targets the choice of {found['predictor']} among {found['sources']} "
-            f"was {between(*found['points'])} points of accuracy better than one at random, "
+    return (f"the source: for {found['targets']} targets the choice of the score used here ({found['predictor']}) among "
+            f"{found['sources']} was {between(*found['points'])} points of accuracy better than one at random, "
             f"always the source that is best on average {between(*found['static'])}, "
             f"the best of one training from each {between(*found['trained'])}")
 
@@ -69,8 +69,8 @@ def _about_chances(
 )->str:
     "How far the chances of the table may be trusted"
     chances = found["chances"]
-    return (f"the chances: told for networks of one kind. On targets left out they were off by {100*chances['off_by']:.0f} points, over "
-            f"{chances['pairs']:,} pairs of sources (Brier {chances['brier']:.2f}; by what is best on average {chances['static_brier']:.2f})")
+    return (f"the chances: told where all sources are of one network. The score put the better of two first in {100*chances['right']:.0f} % "
+            f"of pairs. Over all targets the chances were off by {100*chances['off_by']:.0f} points, on one target by {100*chances['off_within']:.0f}")
 
 def _about_transfer(
     found:dict # Of the benchmark of sources
@@ -97,14 +97,14 @@ def about_the_case(
     evidence:dict=EVIDENCE # Of the benchmarks: what their cases had in common
 )->str:
     "How far a case is like those of the benchmarks; numbers of images are alike up to a factor of two"
-    past = evidence["sources"], evidence["rates"]
-    networks, sizes, counts = ({case[what] for case in past} for what in ("network", "size", "per_class"))
-    is_new = {network: network not in networks, f"{size} px": size not in sizes,
-              f"{per_class} images a class": not any(n/2 <= per_class <= 2*n for n in counts)}
-    new = [what for what, told in is_new.items() if told]
-    here = f"no past case had {' or '.join(new)}, as this one has" if new else "this one is like them"
-    told = [f"{case['network']} at {case['size']} px with {case['per_class']} images a class" for case in past]
-    return f"cases like this one: those of the source were of {told[0]}, those of the rates of {told[1]}; {here}"
+    told = []
+    for what, case in (("source", evidence["sources"]), ("rates", evidence["rates"])):
+        is_new = {network: network != case["network"], f"{size} px": size != case["size"],
+                  f"{per_class} images a class": not case["per_class"]/2 <= per_class <= 2*case["per_class"]}
+        new = [name for name, is_other in is_new.items() if is_other]
+        here = f"none had {' or '.join(new)}, as this one has" if new else "this one is like them"
+        told.append(f"those of the {what} were of {case['network']} at {case['size']} px with {case['per_class']} images a class; {here}")
+    return "cases like this one: " + ". ".join(told)
 
 # %% ../../nbs/84_transfer.advice.ipynb #1c12e267
 def rank_sources(
@@ -234,7 +234,7 @@ class Advice:
             f"Start from {self.start_from} ({self.network}) at {self.size} px:", "",
             *(f"    {line}".rstrip() for line in self.code.split("\n")), "",
             *notes, *_of_ranking(self.ranked, self.evidence), "",
-            "How often such advice was right:", *_wrapped([*evidence_in_words(self.evidence), about]),
+            "What such advice was worth in the benchmarks, with 95 % intervals:", *_wrapped([*evidence_in_words(self.evidence), about]),
             f"{self.target}: {self.classes} classes; looked at {self.images} images{some}; {self.seconds} s"])
 
     def as_dict(self)->dict: # What `gradlr advise --json` prints

@@ -8,6 +8,7 @@ __all__ = ['NAMED', 'SHOWN', 'Judged', 'Answer', 'shown', 'plot_confusion', 'plo
 # %% ../../nbs/88_trial.answer.ipynb #88a00004
 import base64
 import io
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -104,18 +105,22 @@ class Answer:
                 f"{between(*past['below_try'])} points better than the one training that is best on average.")
 
     @property
+    def predict_line(self)->str:
+        "Names new images, in a shell"
+        return f"gradlr predict {shlex.quote(str(self.out))} new.jpg"
+
+    @property
     def use(self)->str:
         "Lines for a shell and for Python"
-        line = f"gradlr predict {self.out} new.jpg"
-        if not (self.out/EXPORT_FILE).exists(): return line
-        return (f"{line}\n\nfrom fastai.learner import load_learner          # without gradlr\n"
+        if not (self.out/EXPORT_FILE).exists(): return self.predict_line
+        return (f"{self.predict_line}\n\nfrom fastai.learner import load_learner          # without gradlr\n"
                 f"load_learner({str(self.out/EXPORT_FILE)!r}).predict('new.jpg')")
 
     def __repr__(self)->str:
         "One screen"
         alone = [str(file) for file in (self.out/"train.py", self.out/EXPORT_FILE) if file.exists()]
         lines = [self.advice, self.judgement, self.confidence, "", shown(self.trained).to_string(), "", *self.notes,
-                 f"new images:      gradlr predict {self.out} new.jpg", f"page:            {self.out/'answer.html'}",
+                 f"new images:      {self.predict_line}", f"page:            {self.out/'answer.html'}",
                  f"without gradlr:  {', '.join(alone)}"]
         return "\n".join(lines)
 

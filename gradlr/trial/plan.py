@@ -104,6 +104,7 @@ class Trial:
     length:Length # Of each training
     minutes:float # That it may take, in all
     n_folds:int=FOLDS # Sets of images that may choose
+    ranked:tuple[str,...]=() # Names of all sources that it chose from; none where there was one
 
 # %% ../../nbs/85_trial.plan.ipynb #85a00032
 TRIAL_FILE, NETWORK_FILE, LOCK_FILE = "trial.json", "network.safetensors", "trial.lock" # In the folder of a trial
@@ -112,8 +113,11 @@ def trial_folder(
     images:Path, # Folder of images
     out:str|Path|None=None # As named; None is out/NAME, by the images' folder
 )->Path:
-    "Where a trial writes"
-    return Path(out) if out else Path("out")/images.resolve().name
+    "Where a trial writes; raises `InputError` for a place among the images, where it would be taken for a class"
+    place = Path(out) if out else Path("out")/images.resolve().name
+    if place.resolve().is_relative_to(images.resolve()):
+        raise InputError(f"{str(place)!r} lies inside the folder of images: name a folder outside it with --out")
+    return place
 
 def keep_trial(
     trial:Trial, # Its settings
@@ -134,7 +138,7 @@ def read_trial(
         return None
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
-        return Trial(**told | dict(length=Length(**told["length"])))
+        return Trial(**told | dict(length=Length(**told["length"]), ranked=tuple(told.get("ranked", ()))))
     except (ValueError, TypeError, KeyError) as e:
         raise InputError(f"{str(file)!r} is damaged ({e}): name another folder with --out") from e
 
@@ -235,6 +239,8 @@ def _ahead(
 )->tuple[float,float]: # Difference of accuracies on the folds that both had, and how much of it may be noise
     "How far is one candidate ahead of another?"
     folds = {t.fold for t in trained if t.candidate == best} & {t.fold for t in trained if t.candidate == rival}
+    # nothing is known where a record was removed
+    if not folds: return 0., 1.
     shared = standings([t for t in trained if t.fold in folds])
     one, other = shared.loc[best], shared.loc[rival]
     share = min(max((one["accuracy"] + other["accuracy"])/2, 0.01), 0.99)
@@ -258,6 +264,10 @@ def next_training(
     n_folds:int=FOLDS # Sets of images that may choose
 )->tuple[Candidate,int]|None: # What to train, and the fold that chooses; None where nothing more is to be learnt
     "The training that tells most"
+    # of what was begun the first fold comes first: a record may have been removed
+    looked_at = {t.candidate for t in trained if t.fold == 0}
+    for one in trained:
+        if one.candidate not in looked_at: return one.candidate, 0
     first = [t for t in trained if t.candidate.source == sources[0]]
     begun = {t.candidate.way for t in first}
     for way in WAYS:
