@@ -36,7 +36,7 @@ from ..engines import GivenUp, finished
 from .folder import StudyFolder
 from .plan import Run, Training, Weights, plan
 from .progress import at_most, collect, failures, runs_wanted
-from .questions import wanted
+from .questions import problems_of_sides, wanted
 from .results import outcomes
 from .settings import Study, is_ready_made
 from .toml import check_study
@@ -137,7 +137,7 @@ def check(
 )->tuple[list[str],dict]: # What stands in the way; and images by sample, runs to begin with and at most, bytes needed and free
     "What can be known before training: every image is decoded, the disk measured, a run of each kind tried"
     check_study(study)
-    wrong, images, pixels, few = list(problems_of_network(study)), {}, 0, {}
+    wrong, images, pixels, few = [*problems_of_sides(study), *problems_of_network(study)], {}, 0, {}
     for name in tqdm(samples_of(study), desc="checking samples", delay=2, leave=False):
         sample = study.sample(name)
         try:
@@ -295,7 +295,7 @@ def execute(
 )->list[str]: # What went wrong, a line a run; empty where all went well
     "Train every run of a study that has no record yet"
     check_study(study)
-    if wrong := list(problems_of_network(study)): raise InputError("\n".join(wrong))
+    if wrong := [*problems_of_sides(study), *problems_of_network(study)]: raise InputError("\n".join(wrong))
     # workers, and those of a cluster, may have another current folder
     folder, slots = StudyFolder(Path(folder).absolute()), worker_count(jobs)
     with folder.held(), closing(make_engine(engine, slots, address, [perform.__module__], visible_gpus())) as workers:

@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from os.path import expanduser
 from pathlib import Path
@@ -22,8 +22,6 @@ from pydantic import TypeAdapter, ValidationError
 from ..errors import InputError, one_of, visible
 from ..images.samples import Sample, located
 from ..networks.architectures import split_source
-from .ladders import ways_of_side
-from .questions import pairs_of
 from .settings import PRESETS, Experiment, Question, Study, is_ready_made, problems
 
 # %% ../../nbs/61_study.toml.ipynb #d0b1000b
@@ -124,7 +122,7 @@ def check_study(
     "Raise `InputError` with everything that is wrong with a study"
     try: TypeAdapter(Study).validate_python(study)
     except ValidationError as e: wrong = [(error["loc"], _message(error)) for error in e.errors()]
-    else: wrong = list(problems(study)) or list(_problems_of_sides(study))
+    else: wrong = list(problems(study))
     if wrong: raise InputError("\n".join(_said(where, text, location, message) for location, message in wrong))
     return study
 
@@ -138,17 +136,6 @@ def _said(
     if not location: return f"{where}: {message}"
     location = tuple(WORD_FOR.get(part, part) for part in location if part not in ("word", "values"))
     return f"{where}{_line_of(text, location)}: {'.'.join(map(str, location))}: {message}"
-
-# %% ../../nbs/61_study.toml.ipynb #61d00010
-def _problems_of_sides(
-    study:Study # In which nothing else is wrong
-)->Iterator[tuple[tuple,str]]: # As from `problems`
-    "A question is about ways that the study trains, and experiments that share a target"
-    for number, question in enumerate(study.questions):
-        for side in ("way", "better_than"):
-            if not ways_of_side(study, getattr(question, side)):
-                yield ("questions", number, side), f"the study trains no such way as {getattr(question, side)!r}"
-        if not pairs_of(study, question): yield ("questions", number, "way"), "no target has an experiment for both sides"
 
 # %% ../../nbs/61_study.toml.ipynb #b286c1d4
 def read_study(
