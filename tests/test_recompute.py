@@ -21,7 +21,7 @@ README = (Path(__file__).parents[1]/"README.md").read_text(encoding="utf-8")
 
 def test_gradlr_is_not_asked(): assert not re.search("^(import|from) gradlr", Path(recompute.__file__).read_text(), re.M)
 
-@pytest.mark.parametrize("name", ["pilot", "imagenet", "ways", "batch_norm", "budget", "sources"])
+@pytest.mark.parametrize("name", ["pilot", "imagenet", "ways", "batch_norm", "budget", "sources", "thesis64"])
 def test_effects_hold(name):
     study, again = read_study(recompute.RECORDS/name/"study.toml"), recompute.answers(recompute.RECORDS/name)
     found = findings(study, outcomes(read_records(recompute.RECORDS/name)))
@@ -32,7 +32,7 @@ def test_effects_hold(name):
             is_close(effect["mean"], row.mean, eps=1e-6)
             is_equal(int(effect["repeats"]), row.repeats)
 
-@pytest.mark.parametrize("name", ["imagenet", "ways", "batch_norm", "budget", "sources"])
+@pytest.mark.parametrize("name", ["imagenet", "ways", "batch_norm", "budget", "sources", "thesis64"])
 def test_what_is_decided_holds(name):
     study = read_study(recompute.RECORDS/name/"study.toml")
     found = findings(study, outcomes(read_records(recompute.RECORDS/name))).values()

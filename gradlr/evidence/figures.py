@@ -53,9 +53,11 @@ def plot_curves(
         ax.set(xlabel="epoch", xticks=sorted(set(rows["epoch"]) - {0}))
         ax.set_title(f"initial rate {rate:g}", y=1)
     axes[0,0].set_ylabel(measure.replace("valid", "validation").replace("_", " "))
+    shown = {label: line for ax in axes[0] for line, label in zip(*ax.get_legend_handles_labels())}
+    named = [drawn(way) for way in ways if drawn(way) in shown]
     # there is none where every run diverged
-    if axes[0,-1].get_legend_handles_labels()[0]:
-        axes[0,-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    if named:
+        axes[0,-1].legend([shown[way] for way in named], named, frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     plt.close(fig)
     return fig
 
