@@ -132,7 +132,7 @@ def test_words_say_what_they_mean(tmp_path, capsys, cached):
     assert sum(float(row[3].removesuffix(" %")) for row in rows) == 100
     text = " ".join(" ".join(lines).split())
     assert re.search("none had [^;.]*224 px", text) and "cases like this one" in text
-    assert "those of the source were of resnet18 at 48 px with 25 images a class" in text
+    assert "the past cases of the source were of resnet18 at 48 px with 25 images a class" in text
 
 def test_wrong_advice_is_explained(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -70,7 +70,7 @@ def _about_chances(
     "How far the chances of the table may be trusted"
     chances = found["chances"]
     return (f"the chances: told where all sources are of one network. The score put the better of two first in {100*chances['right']:.0f} % "
-            f"of pairs. Over all targets the chances were off by {100*chances['off_by']:.0f} points, on one target by {100*chances['off_within']:.0f}")
+            f"of pairs. Over all targets they were off by {100*chances['off_by']:.0f} points, on a single one by {100*chances['off_within']:.0f} on average")
 
 def _about_transfer(
     found:dict # Of the benchmark of sources
@@ -103,8 +103,8 @@ def about_the_case(
                   f"{per_class} images a class": not case["per_class"]/2 <= per_class <= 2*case["per_class"]}
         new = [name for name, is_other in is_new.items() if is_other]
         here = f"none had {' or '.join(new)}, as this one has" if new else "this one is like them"
-        told.append(f"those of the {what} were of {case['network']} at {case['size']} px with {case['per_class']} images a class; {here}")
-    return "cases like this one: " + ". ".join(told)
+        told.append(f"the past cases of the {what} were of {case['network']} at {case['size']} px with {case['per_class']} images a class; {here}")
+    return "cases like this one: " + "; and ".join(told)
 
 # %% ../../nbs/84_transfer.advice.ipynb #1c12e267
 def rank_sources(
