@@ -18,7 +18,7 @@ from ..machine import surroundings, usual_states
 from ..networks.checkpoints import read_checkpoint, save_weights
 from ..networks.inputs import card_of
 from ..networks.sources import find_source
-from ..statistics.intervals import wilson
+from ..statistics.intervals import accuracy_of
 from ..study.folder import StudyFolder
 from ..study.plan import Run, Training, Weights
 from ..study.progress import best_file
@@ -81,12 +81,10 @@ def _keep(
     learn = learner_of_run(as_here, home.path, source_file)
     with learn.no_bar(), learn.no_logging(): ended = fit_run(learn, as_here, parts)["ended"]
     if not ended: raise InputError(f"what won for {won.where} diverged when it was trained once more: nothing is kept")
-    share, images = ended["test_accuracy"], len(parts[2])
-    low, high = wilson(share, images)
     of_study = dict(accuracy=won.accuracy, low=won.low, high=won.high, repeats=won.repeats, guessing=won.guessing)
     keep_network(learn, run.size, file, dict(
         run=run.key, trained=asdict(run), images=run.data, of_study=of_study,
-        test=dict(accuracy=share, low=low, high=high, images=images), **surroundings()))
+        test=accuracy_of(ended["test_accuracy"], len(parts[2])), **surroundings()))
 
 # %% ../../nbs/74_evidence.keeping.ipynb #74a0000a
 def keep_best(

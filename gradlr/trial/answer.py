@@ -28,7 +28,7 @@ from ..images.sets import ImageSet, three_channels
 from ..images.survey import FOLDS
 from ..machine import device_name
 from ..rates.figures import plot_network
-from ..statistics.intervals import wilson
+from ..statistics.intervals import accuracy_of, wilson
 from ..transfer.advice import EVIDENCE, between
 from .model import EXPORT_FILE
 from .plan import NETWORK_FILE, WAYS, Attempt, Candidate, best_of_each, lead, standings
@@ -126,9 +126,7 @@ class Answer:
 
     def as_dict(self)->dict: # What `gradlr try --json` prints
         "As plain values"
-        low, high = wilson(self.judged.share, len(self.judged.images))
-        test = dict(accuracy=self.judged.share, low=low, high=high, images=len(self.judged.images),
-                    guessing=self.judged.guessing)
+        test = accuracy_of(self.judged.share, len(self.judged.images)) | dict(guessing=self.judged.guessing)
         return dict(name=self.name, **asdict(self.candidate), size=self.size, test=test, notes=list(self.notes),
                     trainings=[asdict(one) for one in self.trained], network=str(self.out/NETWORK_FILE),
                     page=str(self.out/"answer.html"), seconds=round(self.seconds, 1))

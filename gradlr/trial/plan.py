@@ -163,10 +163,9 @@ def standings(
 )->pd.DataFrame: # A row a candidate, best first: accuracy, log_loss, folds, images, seconds
     "How the candidates stand, on the images that chose"
     if not trained: return pd.DataFrame(columns=["accuracy", "log_loss", "folds", "images", "seconds"])
-    rows = pd.DataFrame([dict(candidate=t.candidate, accuracy=t.accuracy, log_loss=t.log_loss, images=t.images,
-                              seconds=t.seconds, folds=1) for t in trained])
-    table = rows.groupby("candidate", sort=False).agg(dict(accuracy="mean", log_loss="mean", folds="sum",
-                                                      images="sum", seconds="mean"))
+    table = pd.DataFrame([vars(one) for one in trained]).groupby("candidate", sort=False).agg(
+        accuracy=("accuracy", "mean"), log_loss=("log_loss", "mean"), folds=("fold", "size"), images=("images", "sum"),
+        seconds=("seconds", "mean"))
     return table.sort_values(["accuracy", "log_loss"], ascending=[False, True], kind="stable")
 
 # %% ../../nbs/85_trial.plan.ipynb #85a00013

@@ -31,7 +31,7 @@ from ..images.survey import LEAST_OF_CLASS, Pictures, Survey, folds_of, read_pic
 from ..machine import DEVICE_VARIABLE, surroundings
 from ..networks.sources import LEAST_SIZE, Source, at_size, find_source, sources_at_hand
 from ..rates.learners import logits_of, target_learner
-from ..statistics.intervals import wilson
+from ..statistics.intervals import accuracy_of
 from ..transfer.advice import PER_CLASS, rank_sources
 from .answer import Answer, Judged, write_answer
 from .model import keep_all
@@ -212,10 +212,8 @@ def _card(
     judged:Judged # Its test images
 )->dict: # As JSON can hold it
     "What a network's card says of its training"
-    low, high = wilson(judged.share, len(judged.images))
-    test = dict(accuracy=judged.share, low=low, high=high, images=len(judged.images))
     return dict(trained=asdict(candidate), length=asdict(material.trial.length), images=material.trial.images,
-                test=test, **surroundings())
+                test=accuracy_of(judged.share, len(judged.images)), **surroundings())
 
 def _notes(
     material:Material, # Of the trial
