@@ -233,33 +233,42 @@ def kept(folder:Path)->pd.DataFrame:
 
 def ahead(folder:Path)->pd.DataFrame:
     "A row a rule: points by which a trial's is ahead of it, with their interval over targets"
-    rules, rows = kept(folder), {}
-    for name in rules.columns.drop("try"):
-        points = rules["try"] - rules[name]
-        half = stats.t.isf(0.025, len(points) - 1)*points.std()/len(points)**0.5
-        rows[name] = dict(mean=points.mean(), low=points.mean() - half, high=points.mean() + half)
-    return pd.DataFrame.from_dict(rows, orient="index")
+    rules = kept(folder)
+    return pd.DataFrame({name: over_targets(rules["try"] - rules[name]) for name in rules.columns.drop("try")}).T
 
 MILD = 3 # Rates of each weight by which a source is judged: those that suit best on average
 
-def worth(folder:Path)->pd.DataFrame:
-    "A row a score: points by which the source that it chooses is better than one at random, with their interval over targets"
-    runs, rows = trainings(folder), {}
+def guesses_of_sources(folder:Path)->tuple[pd.DataFrame,dict[str,pd.DataFrame]]:
+    "Test accuracy in per cent, and what each rule goes by: a row a repeat and target, a column a source"
+    runs = trainings(folder)
     runs = runs[runs["source"] != ""]
     suits = runs.groupby(["weight", "head_lr"], as_index=False)["valid_accuracy"].mean().sort_values("valid_accuracy")
-    mild = suits.groupby("weight").tail(MILD)[["weight", "head_lr"]]
-    reached = 100*runs.merge(mild).pivot_table("test_accuracy", ["repeat", "sample"], "source")
-    scores = pd.read_csv(folder/"scores.csv").query("source != 'random weights'")
-    for name in scores.columns.drop(["repeat", "source", "target"]):
-        chosen, points = scores.loc[scores.groupby(["repeat", "target"])[name].idxmax()], {}
-        for row in chosen.itertuples():
-            # judged by the repeats that the score has not seen
-            others = reached.drop(row.repeat, level="repeat").xs(row.target, level="sample").mean()
-            points[row.repeat, row.target] = others[row.source] - others.mean()
-        of_targets = pd.Series(points).groupby(level=1).mean()
-        half = stats.t.isf(0.025, len(of_targets) - 1)*of_targets.std()/len(of_targets)**0.5
-        rows[name] = dict(mean=of_targets.mean(), low=of_targets.mean() - half, high=of_targets.mean() + half)
-    return pd.DataFrame.from_dict(rows, orient="index")
+    rates = dict(mild=suits.groupby("weight").tail(MILD), first=suits.tail(1))
+    trained = {name: runs.merge(some[["weight", "head_lr"]]).pivot_table(
+        ["test_accuracy", "valid_accuracy", "valid_log_loss"], ["repeat", "sample"], "source") for name, some in rates.items()}
+    reached = 100*trained["mild"]["test_accuracy"]
+    scores = pd.read_csv(folder/"scores.csv").query("source != 'random weights'").rename(columns={"target": "sample"})
+    found = scores.pivot(index=["repeat", "sample"], columns="source")
+    guesses = {name: found[name] for name in found.columns.unique(0)}
+    guesses["best on average"] = reached.groupby("repeat").transform("sum") - reached
+    # of sources with as many right the one with the lower loss
+    for name, some in trained.items(): guesses[name] = some["valid_accuracy"] - 1e-6*some["valid_log_loss"]
+    return reached, guesses
+
+def above_random(folder:Path)->pd.DataFrame:
+    "A row a target, a column a rule: points by which the source that it chooses is better than one at random"
+    (reached, guesses), rows = guesses_of_sources(folder), {}
+    for name, guess in guesses.items():
+        for (repeat, sample), source in guess.idxmax(axis=1).items():
+            # judged by the repeats that the rule has not seen
+            others = reached.drop(repeat, level="repeat").xs(sample, level="sample").mean()
+            rows[name, repeat, sample] = others[source] - others.mean()
+    return pd.Series(rows).groupby(level=[2, 0]).mean().unstack()
+
+def over_targets(points:pd.Series)->pd.Series:
+    "Mean and 95 % interval"
+    half = stats.t.isf(0.025, len(points) - 1)*points.std()/len(points)**0.5
+    return pd.Series(dict(mean=points.mean(), low=points.mean() - half, high=points.mean() + half))
 
 if __name__ == "__main__":
     for name in sys.argv[1:]:

@@ -86,11 +86,17 @@ def test_the_landing_page_says_what_pandas_finds_of_budgets():
     assert f"and by {in_words(rules.loc['best on average'])}) than one training that is chosen on other targets" in README
 
 def test_the_landing_page_says_what_pandas_finds_of_sources():
-    rules = recompute.worth(recompute.RECORDS/"sources")
-    of_logme, of_pixels, of_variance = (rules.loc[name] for name in ("logme", "pixel_mhd", "source_variance"))
-    assert f"is better than one at random by {in_words(of_logme, ' points of accuracy')}, n = 12 targets)" in README
-    assert f"is not clearly better than one at random ({in_words(of_pixels).replace(' (', ', ')})" in README
-    assert f"is no help ({in_words(of_variance).replace(' (', ', ')})" in README
+    points = recompute.above_random(recompute.RECORDS/"sources")
+    rules = points.apply(recompute.over_targets).T
+    def bare(name): return in_words(rules.loc[name]).replace(" (", ", ") + ")"
+    assert f"is better than one at random by {in_words(rules.loc['logme'], ' points of accuracy')}, n = 12 targets)" in README
+    behind = recompute.over_targets(points["logme"] - points["first"])
+    assert f"One training from each chooses worse than LogME, by {in_words(behind, ' points')})" in README
+    mean, ends = in_words(rules.loc["mild"]).split(" (")
+    assert f"six from each choose about as well ({mean} above random, {ends})" in README
+    assert f"always taking the one that is best on average ({bare('best on average')}" in README
+    assert f"is not clearly better than one at random ({bare('pixel_mhd')}" in README
+    assert f"is no help ({bare('source_variance')}" in README
 
 def test_targets_that_share_classes_are_one_and_intervals_are_the_same():
     file = recompute.RECORDS/"imagenet"/"study.toml"

@@ -10,7 +10,7 @@ __all__ = ['EVIDENCE', 'evidence_in_words', 'between', 'about_the_case', 'rank_s
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -68,9 +68,9 @@ def _about_chances(
     found:dict # Of the benchmark of sources
 )->str:
     "How far the chances of the table may be trusted"
-    chances = found["chances"]
-    return (f"the chances: told where all sources are of one network. The score put the better of two first in {100*chances['right']:.0f} % "
-            f"of pairs. Over all targets they were off by {100*chances['off_by']:.0f} points, on a single one by {100*chances['off_within']:.0f} on average")
+    share = {name: f"{100*value:.0f}" for name, value in found["chances"].items()}
+    return (f"the chances: told where all sources are of one network. The score put the better of two first in {share['right']} % of pairs; "
+            f"such chances were off by {share['off_by']} points over all targets, by {share['off_within']} on a single one")
 
 def _about_transfer(
     found:dict # Of the benchmark of sources
@@ -103,7 +103,8 @@ def about_the_case(
                   f"{per_class} images a class": not case["per_class"]/2 <= per_class <= 2*case["per_class"]}
         new = [name for name, is_other in is_new.items() if is_other]
         here = f"none had {' or '.join(new)}, as this one has" if new else "this one is like them"
-        told.append(f"the past cases of the {what} were of {case['network']} at {case['size']} px with {case['per_class']} images a class; {here}")
+        told.append(f"the past cases of the {what} were of {case['network']} at {case['size']} px "
+                    f"with {case['per_class']} images a class; {here}")
     return "cases like this one: " + "; and ".join(told)
 
 # %% ../../nbs/84_transfer.advice.ipynb #1c12e267
@@ -242,9 +243,8 @@ class Advice:
         rows = self.ranked.reset_index().to_json(orient="records", double_precision=15)
         return dict(
             target=self.target, images=self.images, classes=self.classes, per_class=self.per_class,
-            network=self.network, size=self.size, sources=json.loads(rows),
-            start_from=self.start_from, head_lr=self.rates.head_lr, weight=self.rates.weight, batch_norm="still",
-            code=self.code, notes=self.notes, evidence=self.evidence, seconds=self.seconds)
+            network=self.network, size=self.size, sources=json.loads(rows), start_from=self.start_from, **asdict(self.rates),
+            batch_norm="still", code=self.code, notes=self.notes, evidence=self.evidence, seconds=self.seconds)
 
 # %% ../../nbs/84_transfer.advice.ipynb #84e00016
 def _of_ranking(

@@ -124,6 +124,7 @@ def source_pairs(
 )->pd.DataFrame: # A row two sources of a target: target, gap (at least 0), right (1 or 0; a half where a side is level)
     "Every pair of sources: how far one score is ahead, and whether it was right"
     _check_names(scores, gains)
+    if gains.shape[1] < 2: raise InputError("one source makes no pair: give at least two")
     guessed, measured = _values(scores.loc[gains.index, gains.columns], "score"), _values(gains, "gain")
     some = []
     for one, other in combinations(range(gains.shape[1]), 2):

@@ -102,7 +102,7 @@ class Answer:
         "How good this way of choosing is"
         past = EVIDENCE["rates"]
         return (f"Over {past['targets']} targets of {past['per_class']} images a class what twelve such trainings leave was "
-                f"{between(*past['below_try'])} points better than the one training that is best on average.")
+                f"{between(*past['below_try'])} points better than one training that is chosen on other targets.")
 
     @property
     def predict_line(self)->str:
