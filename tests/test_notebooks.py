@@ -37,6 +37,12 @@ def acts(tree:ast.AST)->list[str]:
 
 def is_switch(node:ast.stmt)->bool: return isinstance(node, ast.If) and ast.unparse(node.test) == "TRAIN"
 
+def test_every_notebook_names_its_kernel():
+    "Without it the site cannot tell that code is Python"
+    for path in (HERE/"nbs").glob("**/*.ipynb"):
+        if not {"out", ".ipynb_checkpoints"} & set(path.parts):
+            assert json.loads(path.read_text(encoding="utf-8"))["metadata"]["kernelspec"]["language"] == "python", path
+
 @pytest.mark.parametrize("path", [path for path in PAGES if path.stem not in OWN], ids=lambda path: path.stem)
 def test_what_takes_long_or_writes_stands_behind_a_switch_that_is_off(path):
     source = "\n".join("".join(cell["source"]) for cell in code(path))
