@@ -116,7 +116,7 @@ def trial_folder(
     "Where a trial writes; raises `InputError` for a place among the images, where it would be taken for a class"
     place = Path(out) if out else Path("out")/images.resolve().name
     if place.resolve().is_relative_to(images.resolve()):
-        raise InputError(f"{str(place)!r} lies inside the folder of images: name a folder outside it with --out")
+        raise InputError(f"{str(place)!r} is or lies inside the folder of images: name one outside it with --out")
     return place
 
 def keep_trial(
