@@ -58,9 +58,12 @@ def test_the_network_names_new_images(trial, tmp_path):
     shown = gradlr("predict", home/"out", new/"dark"/"0.png").stdout
     assert shown.split()[0] in ("dark", "light") and "0.png" in shown
 
-def test_the_fewest_images_are_enough(tmp_path):
-    told = tried(images(tmp_path/"images", dark=5, light=5), tmp_path/"out")
+def test_the_fewest_images_are_enough(trial, tmp_path):
+    "Also to choose between two sources"
+    sources = "--source", "lite0", trial[1]/"out"/"network.safetensors"
+    told = tried(images(tmp_path/"images", dark=5, light=5), tmp_path/"out", *sources)
     assert told["test"]["images"] == 2 and told["trainings"][0]["images"] == 2
+    assert len((tmp_path/"out"/"sources.csv").read_text().splitlines()) == 3
 
 def test_a_layout_of_parts_is_taken_as_it_is(tmp_path):
     home = images(tmp_path/"set"/"train", 1, dark=12, light=12).parent

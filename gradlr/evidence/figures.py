@@ -14,7 +14,7 @@ from matplotlib.ticker import LogFormatter
 from ..errors import drawn
 from ..statistics.intervals import interval
 from ..statistics.verdicts import loss_interval
-from .tables import experiment_rows, ways_of
+from .tables import experiment_rows, is_scratch, ways_of
 from ..rates.figures import colours
 from ..study.ladders import AXES
 from ..study.questions import Comparison, margin_of
@@ -46,14 +46,14 @@ def plot_curves(
     rates, ways = sorted(rows["head_lr"].unique()), ways_of(rows)
     fig, axes = plt.subplots(1, len(rates), figsize=(2.9*len(rates) + 1.1, 2.7), sharey=True, squeeze=False)
     if measure == "valid_loss": logarithmic(axes[0,0])
-    lines = dict(list(rows.groupby(["head_lr", "way"])))
+    lines, shown = dict(list(rows.groupby(["head_lr", "way"]))), {}
     for ax, rate in zip(axes[0], rates, strict=True):
         for way, colour in zip(ways, colours(len(ways)), strict=True):
             if (rate, way) in lines: _draw_line(ax, lines[rate, way], measure, way, colour)
+        shown |= {label: line for line, label in zip(*ax.get_legend_handles_labels())}
         ax.set(xlabel="epoch", xticks=sorted(set(rows["epoch"]) - {0}))
         ax.set_title(f"initial rate {rate:g}", y=1)
     axes[0,0].set_ylabel(measure.replace("valid", "validation").replace("_", " "))
-    shown = {label: line for ax in axes[0] for line, label in zip(*ax.get_legend_handles_labels())}
     named = [drawn(way) for way in ways if drawn(way) in shown]
     # there is none where every run diverged
     if named:
@@ -67,23 +67,24 @@ def _draw_line(
     rows:pd.DataFrame, # Of one way and one rate
     measure:str, # Column to draw
     way:str, # Label of the line
-    colour:str # Of the line, unless it is that of scratch
+    colour:str # Of the line, unless it is the one from scratch
 )->None:
     "One line with its band; diverged runs leave a gap"
     # epochs that were not evaluated are passed over
     rows = rows[rows["epoch"] > 0].dropna(subset=measure)
     if rows.empty: return
     epochs, mean, half = intervals(rows.groupby("epoch")[measure])
-    look = dict(color="0.35", linestyle="--") if way == "scratch" else dict(color=colour)
-    ax.plot(epochs, mean, label=drawn(way), marker=".", **look)
+    # one line from scratch is gray, several keep colours of their own
+    if way == "scratch": colour = "0.35"
+    ax.plot(epochs, mean, label=drawn(way), marker=".", color=colour, linestyle="--" if is_scratch(way) else "-")
     # two repeats have an interval of six times their range: they are drawn as they are
     if rows["repeat"].nunique() < 3:
-        ax.plot(rows["epoch"], rows[measure], ".", color=look["color"], alpha=0.5, markersize=4)
+        ax.plot(rows["epoch"], rows[measure], ".", color=colour, alpha=0.5, markersize=4)
         return
     low, high = np.clip(mean - half, 0, 1), np.clip(mean + half, 0, 1)
     if measure == "valid_loss":
         low, high = np.transpose([loss_interval(losses)[1:] for _, losses in rows.groupby("epoch")[measure]])
-    ax.fill_between(epochs, low, high, color=look["color"], alpha=0.12, linewidth=0)
+    ax.fill_between(epochs, low, high, color=colour, alpha=0.12, linewidth=0)
 
 # %% ../../nbs/72_evidence.figures.ipynb #9477db72
 def intervals(
@@ -103,16 +104,19 @@ def plot_effects(
     fig, ax = plt.subplots(figsize=(6.4, 0.5*len(compared) + 0.9))
     ax.axvline(0, color="0.5", linewidth=1)
     for y, (found, (_, row)) in enumerate(zip(compared, rows.iterrows(), strict=True)):
-        # of a margin of 0 every difference matters
-        margin = margin_of(found.question) or 1.
-        if margin_of(found.question): ax.barh(-y, 2, left=-1, height=1, color="0.9", zorder=0)
-        by_repeat = found.differences.mean(axis=1)/margin
+        margin = margin_of(found.question)
+        if margin: ax.barh(-y, 2, left=-1, height=1, color="0.9", zorder=0)
+        # where every difference matters there are no multiples
+        unit = margin or 1.
+        by_repeat = found.differences.mean(axis=1)/unit
         ax.plot(by_repeat, [-y]*len(by_repeat), "o", color="0.7", markersize=4)
         if pd.isna(row["mean"]): continue
-        half = None if pd.isna(row["low"]) or np.isinf(row["low"]) else (row["high"] - row["mean"])/margin
-        ax.errorbar(row["mean"]/margin, -y, xerr=half, fmt="D", color=colours(1)[0], capsize=3)
-    answers = rows["answer"].tolist()
-    labels = [drawn(f"{found.question}\n{answer}") for found, answer in zip(compared, answers, strict=True)]
+        half = None if pd.isna(row["low"]) or np.isinf(row["low"]) else (row["high"] - row["mean"])/unit
+        ax.errorbar(row["mean"]/unit, -y, xerr=half, fmt="D", color=colours(1)[0], capsize=3)
+    labels = []
+    for found, answer in zip(compared, rows["answer"], strict=True):
+        every = "" if margin_of(found.question) else " (every difference matters: in its own unit)"
+        labels.append(drawn(f"{found.question}\n{answer}{every}"))
     ax.set(yticks=[-y for y in range(len(compared))], yticklabels=labels, ylim=(-len(compared) + 0.4, 0.6),
            xlabel="worse ←  in multiples of the difference that matters  → better")
     ax.spines[["top", "right", "left"]].set_visible(False)

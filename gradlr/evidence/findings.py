@@ -153,23 +153,22 @@ def what_was_run(
     records:list[dict] # Of its runs that ended
 )->pd.DataFrame: # A row a fact
     "What a reader has to know of a study before its answers"
+    hours = sum(record["seconds"] for record in records)/3600
     runs = [record["run"] for record in records if record["run"]["kind"] == "target"]
     epochs, sources, targets = (sorted({run[name] for run in runs}) for name in ("epochs", "source", "sample"))
     rows = {"network": f"{study.network} at {study.size} px",
-            **{f"source {name}": _classes_of(study, name) for name in sources if name},
-            **{f"target {name}": _classes_of(study, name) for name in targets},
+            **{f"source {name}": _images_of(study, name) for name in sources if name},
+            **{f"target {name}": _images_of(study, name) for name in targets},
             "epochs": " or ".join(map(str, epochs)) + f", batches of {study.batch_size}",
             "optimiser, schedule": ", ".join(sorted({run["optimizer"] for run in runs} | {run["schedule"] for run in runs})),
             "repeats": counted(len({run["repeat"] for run in runs}), "repeat"),
-            "trainings": f"{len(runs):,}, {sum(record['seconds'] for record in records)/3600:.1f} hours of one core"}
+            "trainings": f"{len(runs):,}; with sources and finders {hours:.1f} hours of one core"}
     return pd.DataFrame({"": rows})
 
 # %% ../../nbs/75_evidence.findings.ipynb #75a0001a
-def _classes_of(
+def _images_of(
     study:Study, # That names the sample
     name:str # Of a source or a target
 )->str:
-    "The classes of a sample and where they are from"
-    if is_ready_made(name): return "ready-made"
-    sample = study.sample(name)
-    return f"{', '.join(sample.classes)} ({sample.data})"
+    "The classes of a sample, where they are from, and how many images train, choose and judge"
+    return "ready-made" if is_ready_made(name) else study.sample(name).does

@@ -32,13 +32,13 @@ def part_folders(
 )->dict[str,Path]: # By part; "" where the folder does not say
     "The folders whose folders are classes; raises `InputError` where there is none, or none to train on"
     if not folder.is_dir(): raise InputError(f"no folder {str(folder)!r}")
-    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    inside = _folders_in(folder)
     found = {}
     for part, names in PART_NAMES.items():
         for path in inside:
             if path.name.lower() in names: found[part] = path
     # beside other classes one may be called train
-    is_class = len(found) < len(inside) and "train" in found and not _holds_folders(found["train"])
+    is_class = [*found] == ["train"] and len(inside) > 1 and not _folders_in(found["train"])
     if "train" in found and not is_class: return found
     if found and len(found) == len(inside):
         raise InputError(f"{str(folder)!r} holds {' and '.join(found)} images and none to train on: add a folder train")
@@ -50,13 +50,13 @@ def _deeper(
     folder:Path # The one in a folder
 )->str: # Empty where it is a class
     "Where the classes may be"
-    return f"; did you mean {str(folder)!r}?" if _holds_folders(folder) else ""
+    return f"; did you mean {str(folder)!r}?" if _folders_in(folder) else ""
 
-def _holds_folders(
+def _folders_in(
     folder:Path # Any
-)->bool:
-    "Is there a folder in it?"
-    return any(path.is_dir() for path in folder.iterdir())
+)->list[Path]: # Sorted
+    "The folders in it that are not hidden"
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 # %% ../../nbs/17_images.survey.ipynb #17a0000b
 @dataclass(frozen=True, eq=False)

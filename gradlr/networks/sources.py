@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Tensors', 'LEAST_SIZE', 'Source', 'networks_that_fit', 'find_source', 'checkpoint_of', 'check_network',
-           'sources_at_hand', 'at_size']
+           'sources_at_hand', 'at_size', 'too_small']
 
 # %% ../../nbs/24_networks.sources.ipynb #b0000004
 from collections.abc import Callable
@@ -207,3 +207,13 @@ def at_size(
     # in batches as images are looked at, and as rates are tried
     check_room(source.network, size, training=16, looking=128)
     return replace(source, inputs=replace(source.inputs, size=size))
+
+def too_small(
+    own:dict[str,Source], # By name, as they were found
+    sized:dict[str,Source] # The same or some of them, at the size that they look at
+)->list[str]: # At most one line
+    "Which sources look at fewer pixels than they need"
+    small = [name for name, source in sized.items() if source.inputs.size < min(LEAST_SIZE, own[name].inputs.size)]
+    if not small: return []
+    return [f"{', '.join(small)} below {LEAST_SIZE} px: there ImageNet's networks lose much of what they know; "
+            f"choose a size of {LEAST_SIZE} or more"]

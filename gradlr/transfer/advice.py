@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EVIDENCE', 'evidence_in_words', 'between', 'about_the_case', 'rank_sources', 'Suggestion', 'suggest_lrs', 'Advice',
-           'advise']
+           'ranking_in_words', 'advise']
 
 # %% ../../nbs/84_transfer.advice.ipynb #1ae98dac
 import json
@@ -27,9 +27,9 @@ from ..errors import InputError
 from ..images.glance import MOST_CLASSES, PER_CLASS, glance, some_images
 from ..images.loaders import dataloaders
 from ..images.sets import ImageSet
-from ..networks.sources import LEAST_SIZE, Source, at_size, checkpoint_of, sources_at_hand
+from ..networks.sources import LEAST_SIZE, Source, at_size, checkpoint_of, sources_at_hand, too_small
 from ..rates.finder import find_lrs
-from ..rates.learners import as_source, set_grain, target_learner
+from ..rates.learners import as_source, batch_norm_as, set_grain, target_learner
 from ..rates.schedules import gradual_lrs
 from ..rates.snippet import snippet
 from .agreement import Chances
@@ -41,7 +41,7 @@ EVIDENCE = json.loads(files("gradlr").joinpath("advice.json").read_text())
 def evidence_in_words(
     evidence:dict=EVIDENCE # Of the benchmarks: `sources` and `rates`
 )->list[str]: # Of sources, of chances, of transfer at all, and of rates
-    "How often this advice was right in the benchmarks"
+    "What such advice was worth in the benchmarks"
     sources, rates = evidence["sources"], evidence["rates"]
     return [_about_the_source(sources), _about_chances(sources), _about_transfer(sources), _about_the_rates(rates)]
 
@@ -84,7 +84,7 @@ def _about_the_rates(
     found:dict # Of the benchmark of rates
 )->str:
     "How good the fixed rates are, beside what is typed and what is tried"
-    return (f"the rates: fixed, weight {found['weight']:g} with the head at {found['head_lr']:g} and batch norm still, "
+    return (f"the rates: fixed, weight {found['weight']:g} with the head at {found['head_lr']:g} and batch norm {found['batch_norm']}, "
             f"the one training that is best on average of {found['targets']} targets. Chosen without the target that "
             f"judges it, such a training was {between(*found['over_default'])} points of accuracy better than fine_tune "
             f"at its default rate, and {between(*found['below_try'])} worse than what gradlr try keeps of twelve trainings")
@@ -115,7 +115,7 @@ def rank_sources(
     size:int|None=None, # Side in pixels of the images; None is that of each source's training, at most 4 times theirs
     per_class:int=PER_CLASS, # Images of each class to look at; of many classes fewer, and of 100 of them, 400 in all
     halves:int=40 # Random halves of the images, for the spread
-)->pd.DataFrame: # A row a source, best first: network, size, score, spread (over halves), first (share of halves), better
+)->pd.DataFrame: # A row a source, best first: network, size, score, spread (over halves), first (share of halves), better (chance, than the first)
     "Rank sources by what they see in a target; raises `InputError` for weights that do not fit their network"
     if not sources: raise InputError("there is no source to choose from: name at least one")
     images, found = some_images(target, per_class), _in_hand(sources, network)
@@ -196,6 +196,7 @@ class Suggestion:
     "Rates for a fine-tuning, as `fit_gradual` takes them"
     head_lr:float # Peak rate of the head
     weight:float # Rate of a stage over the next one's
+    batch_norm:str # Of the body, a name in `BATCH_NORMS`
 
 # %% ../../nbs/84_transfer.advice.ipynb #5bca7256
 def suggest_lrs(
@@ -204,9 +205,10 @@ def suggest_lrs(
 )->Suggestion:
     "Rates that are good on average, guarded by a probe; `learn` is left cut in stages"
     fixed = EVIDENCE["rates"]
-    curve, _ = find_lrs(learn, gradual_lrs(1., fixed["weight"], set_grain(learn, "stage")), steps=steps)
+    with batch_norm_as(learn, fixed["batch_norm"]):
+        curve, _ = find_lrs(learn, gradual_lrs(1., fixed["weight"], set_grain(learn, "stage")), steps=steps)
     explodes = curve["lr"].max()
-    return Suggestion(float(f"{min(fixed['head_lr'], explodes/10):.2g}"), fixed["weight"])
+    return Suggestion(float(f"{min(fixed['head_lr'], explodes/10):.2g}"), fixed["weight"], fixed["batch_norm"])
 
 # %% ../../nbs/84_transfer.advice.ipynb #a04aefff
 @dataclass(frozen=True, eq=False, repr=False)
@@ -244,20 +246,28 @@ class Advice:
         return dict(
             target=self.target, images=self.images, classes=self.classes, per_class=self.per_class,
             network=self.network, size=self.size, sources=json.loads(rows), start_from=self.start_from, **asdict(self.rates),
-            batch_norm="still", code=self.code, notes=self.notes, evidence=self.evidence, seconds=self.seconds)
+            code=self.code, notes=self.notes, evidence=self.evidence, seconds=self.seconds)
 
 # %% ../../nbs/84_transfer.advice.ipynb #84e00016
+def ranking_in_words(
+    ranked:pd.DataFrame # From `rank_sources`
+)->pd.DataFrame: # A row a source; no column of chances where none is told
+    "A ranking as a reader sees it"
+    rows = []
+    for row in ranked.itertuples():
+        chance = "" if np.isnan(row.better) else f"{100*row.better:.0f} %"
+        rows.append((row.network, f"{row.size} px", f"{100*row.first:.0f} %", chance))
+    table = pd.DataFrame(rows, ranked.index, ["network", "size", "first in random halves", "better than the first"])
+    return table.iloc[:, :-1] if ranked["better"].isna().all() else table
+
 def _of_ranking(
     ranked:pd.DataFrame, # From `rank_sources`
     evidence:dict # Of the benchmarks
 )->list[str]: # Lines
     "The table of the sources, and how they were ranked"
     if len(ranked) == 1: return ["There was one source, so nothing was chosen."]
-    rows = [("source", "network", "size", "first in random halves", "better than the first")]
-    for row in ranked.itertuples():
-        chance = "" if np.isnan(row.better) else f"{100*row.better:.0f} %"
-        rows.append((row.Index, row.network, f"{row.size} px", f"{100*row.first:.0f} %", chance))
-    if ranked["better"].isna().all(): rows = [row[:-1] for row in rows]
+    words = ranking_in_words(ranked)
+    rows = [("source", *words.columns), *words.itertuples(name=None)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     does = PREDICTORS[evidence["sources"]["predictor"]].does
@@ -297,7 +307,7 @@ def advise(
     code = snippet(asked.place, source, start, rates.head_lr, rates.weight, min(16, int(0.8*len(images))))
     return Advice(asked.name, len(some_images(images, PER_CLASS)), asked.classes, asked.per_class, source.inputs.size,
                   source.network, ranked, best, rates, code,
-                  notes + _too_small(own, found), EVIDENCE, round(time.perf_counter() - begin, 1))
+                  notes + too_small(own, found), EVIDENCE, round(time.perf_counter() - begin, 1))
 
 # %% ../../nbs/84_transfer.advice.ipynb #84e00017
 def _as_code(
@@ -308,13 +318,3 @@ def _as_code(
     "What `target_learner` takes to start from a source"
     start = repr(str(given)) if isinstance(given, str | Path) else f"sources[{name!r}]"
     return f"{start}, {network!r}" if network else start
-
-def _too_small(
-    own:dict[str,Source], # By name
-    found:dict[str,Source] # The same at their sizes
-)->list[str]: # At most one line
-    "Which sources look at fewer pixels than they need"
-    small = [name for name, source in found.items() if source.inputs.size < min(LEAST_SIZE, own[name].inputs.size)]
-    if not small: return []
-    return [f"{', '.join(small)} below {LEAST_SIZE} px: there ImageNet's networks lose much of what they know; "
-            f"choose a size of {LEAST_SIZE} or more"]

@@ -26,14 +26,21 @@ def within_targets(
     gains:pd.DataFrame # Measured, with the same rows and columns
 )->pd.DataFrame: # A row a target: tau, chosen (a source), above (its gain over the mean of all sources)
     "How well scores order the sources of each target (Vigna 2015, arXiv:1404.3325), and what their choice is worth"
-    _check_names(scores, gains)
-    ordered, measured = _values(scores.loc[gains.index, gains.columns], "score"), _values(gains, "gain")
+    ordered, measured = _aligned(scores, gains)
     chosen = ordered.argmax(axis=1)
     above = measured[np.arange(len(measured)), chosen] - measured.mean(axis=1)
     taus = [_tau(*pair) for pair in zip(ordered, measured, strict=True)]
     return pd.DataFrame(dict(tau=taus, chosen=gains.columns[chosen], above=above), gains.index)
 
 # %% ../../nbs/82_transfer.agreement.ipynb #c0820001
+def _aligned(
+    scores:pd.DataFrame, # As in `agreement`
+    gains:pd.DataFrame # As in `agreement`
+)->tuple[np.ndarray,np.ndarray]: # Targets × sources, in the order of the gains
+    "The numbers of both; raises `InputError` for names that do not fit, and for what is not finite"
+    _check_names(scores, gains)
+    return _values(scores.loc[gains.index, gains.columns], "score"), _values(gains, "gain")
+
 def _check_names(
     scores:pd.DataFrame, # As in `agreement`
     gains:pd.DataFrame # As in `agreement`
@@ -71,33 +78,36 @@ def _tau(
 
 # %% ../../nbs/82_transfer.agreement.ipynb #82a00002
 def agreement(
-    scores:Sequence[pd.DataFrame], # Of a predictor, one a round: a row a target, a column a source
-    gains:Sequence[pd.DataFrame], # Measured, one a round
+    scores:Sequence[pd.DataFrame], # Of a predictor, one a repeat: a row a target, a column a source
+    gains:Sequence[pd.DataFrame], # Measured, one a repeat, all of the same targets and sources
     permutations:int=999, # Of the sources' names
     seed:int=0 # Of these
 )->pd.DataFrame: # Rows tau and above; n targets, mean, its 95 % interval low to high, and p of the choice
     "How well scores order sources and choose one, over all targets"
     if permutations < 1: raise InputError(f"permutations must be at least 1, got {permutations}")
-    rounds = [within_targets(*pair) for pair in zip(scores, gains, strict=True)]
+    first = gains[0]
+    for measured in gains:
+        if {*measured.index} != {*first.index} or {*measured} != {*first}:
+            raise InputError("not every repeat has gains of the same targets and sources: leave out those that some lack")
+    repeats = list(zip(scores, (measured.loc[first.index, first.columns] for measured in gains), strict=True))
+    by_repeat = [within_targets(*pair) for pair in repeats]
     rows = {}
     for name in ("tau", "above"):
-        mean, half, n = interval(sum(found[name] for found in rounds)/len(rounds))
+        mean, half, n = interval(sum(found[name] for found in by_repeat)/len(by_repeat))
         rows[name] = dict(n=n, mean=mean, low=mean - half, high=mean + half)
-    pairs = []
-    for guessed, measured in zip(scores, gains, strict=True):
-        pairs.append((guessed.loc[measured.index, measured.columns].to_numpy(), measured.to_numpy()))
-    rng, as_high, n_sources = np.random.default_rng(seed), 0, gains[0].shape[1]
+    pairs = [_aligned(*pair) for pair in repeats]
+    rng, as_high = np.random.default_rng(seed), 0
     for _ in range(permutations):
-        as_high += _worth(pairs, rng.permutation(n_sources)) >= rows["above"]["mean"] - 1e-12
+        as_high += _worth(pairs, rng.permutation(first.shape[1])) >= rows["above"]["mean"] - 1e-12
     rows["above"]["p"] = (1 + as_high)/(1 + permutations)
     return pd.DataFrame(rows).T
 
 # %% ../../nbs/82_transfer.agreement.ipynb #82a00003
 def _worth(
-    pairs:list[tuple[np.ndarray,np.ndarray]], # Scores and gains of each round, targets × sources
+    pairs:list[tuple[np.ndarray,np.ndarray]], # Scores and gains of each repeat, targets × sources
     renamed:np.ndarray # Which source's scores each source gets
 )->float:
-    "What the choice is worth where sources have each other's scores, mean of rounds and targets"
+    "What the choice is worth where sources have each other's scores, mean of repeats and targets"
     worth = []
     for scores, gains in pairs:
         chosen = scores[:, renamed].argmax(axis=1)
@@ -123,9 +133,8 @@ def source_pairs(
     gains:pd.DataFrame # Measured, with the same rows and columns
 )->pd.DataFrame: # A row two sources of a target: target, gap (at least 0), right (1 or 0; a half where a side is level)
     "Every pair of sources: how far one score is ahead, and whether it was right"
-    _check_names(scores, gains)
+    guessed, measured = _aligned(scores, gains)
     if gains.shape[1] < 2: raise InputError("one source makes no pair: give at least two")
-    guessed, measured = _values(scores.loc[gains.index, gains.columns], "score"), _values(gains, "gain")
     some = []
     for one, other in combinations(range(gains.shape[1]), 2):
         ahead, better = guessed[:, one] - guessed[:, other], measured[:, one] - measured[:, other]
@@ -135,7 +144,7 @@ def source_pairs(
 
 # %% ../../nbs/82_transfer.agreement.ipynb #82a00013
 def fit_chances(
-    pairs:pd.DataFrame # From `source_pairs`, of one or several rounds
+    pairs:pd.DataFrame # From `source_pairs`, of one or several repeats
 )->Chances:
     "The chances under which what was measured is likeliest; raises `InputError` where no score is ahead"
     gap, right = pairs["gap"].to_numpy(), pairs["right"].to_numpy()

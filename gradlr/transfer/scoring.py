@@ -21,6 +21,7 @@ from ..images.sets import ImageSet
 from ..rates.learners import source_learner, target_learner
 from ..study.folder import StudyFolder
 from ..study.plan import Run
+from ..study.settings import is_ready_made
 from ..study.worker import drawn_parts
 from .predictors import RANDOM, Seen, score, see
 
@@ -35,10 +36,12 @@ def score_experiments(
         if record["state"] != "done": continue
         if "weights_sha256" in record: trained[run.repeat, run.sample] = record
         elif run.source: pairs.setdefault((run.repeat, run.source), {})[run.sample] = run
-    ready_made = sorted({name for _, name in pairs.keys() - trained.keys()})
+    without = sorted({name for _, name in pairs.keys() - trained.keys()})
+    ready_made = [name for name in without if is_ready_made(name)]
     if ready_made:
         raise InputError(f"{', '.join(ready_made)}: ready-made, so there are no images and no head of its own to score by; "
                          "rank_sources ranks such sources")
+    if without: raise InputError(f"no record says how {', '.join(without)} was trained: run the study again, it trains what is missing")
     rows = []
     for (repeat, name), targets in tqdm(pairs.items(), desc="scoring sources", delay=2, leave=False):
         source = _source(folder, trained[repeat, name])

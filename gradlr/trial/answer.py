@@ -29,7 +29,7 @@ from ..images.survey import FOLDS
 from ..machine import device_name
 from ..rates.figures import plot_network
 from ..statistics.intervals import accuracy_of, wilson
-from ..transfer.advice import EVIDENCE, between
+from ..transfer.advice import EVIDENCE, between, ranking_in_words
 from .model import EXPORT_FILE
 from .plan import NETWORK_FILE, WAYS, Attempt, Candidate, best_of_each, lead, standings
 
@@ -210,9 +210,10 @@ def write_answer(
                    trainings=(plot_trainings(answer.trained), "accuracy against the rate of the head, by way"),
                    rates=(plot_network(rates), "learning rate of each layer"))
     pictures = {name: picture(fig, says, name) for name, (fig, says) in figures.items()}
+    ranking = None if ranked is None else ranking_in_words(ranked)
     page = template("trial.html").render(
         answer=answer, pictures=pictures, wrong=worst(answer.judged), trainings=shown(answer.trained), script=script,
-        counts=counts, ranked=ranked, style=STYLE, version=version("gradlr"), machine=device_name())
+        counts=counts, ranked=ranking, style=STYLE, version=version("gradlr"), machine=device_name())
     file = answer.out/"answer.html"
     write_whole(file, page.encode())
     return file

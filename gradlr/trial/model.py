@@ -103,7 +103,7 @@ def _learner_of(
     images:ImageSet # Any of its classes
 )->Learner:
     "A learner with the network; raises `InputError` where its weights are not those of its card"
-    learn = source_learner(dataloaders(images, images, kept.size, 1, inputs=kept.inputs), kept.network)
+    learn = source_learner(dataloaders(images, images, kept.size, len(images), inputs=kept.inputs), kept.network)
     learn.network_inputs = kept.inputs
     try: learn.model.load_state_dict(kept.tensors)
     except RuntimeError as e:
@@ -231,7 +231,7 @@ def train_script(
     return template("train_alone.py.jinja").render(
         about=repr(f"Trains what a trial of gradlr chose, with fastai alone: {candidate}, {kept.size} px"),
         candidate=candidate, way=way, length=length, kept=kept, stages=stages, lrs=lrs,
-        is_gradual=way.strategy == "gradual", is_still=way.batch_norm == "still",
+        is_gradual=way.strategy == "gradual", is_frozen=way.strategy == "frozen", is_still=way.batch_norm == "still",
         mean=list(kept.inputs.mean), std=list(kept.inputs.std), folder=repr(_seen_from(out, folder)),
         arch=repr(made) if isinstance(made, str) else made.__name__)
 

@@ -13,7 +13,7 @@ import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +25,15 @@ from tqdm.auto import tqdm
 from ..errors import InputError, counted
 from ..files import locked, write_whole
 from ..images.datasets import own_folder
+from ..images.glance import most_of_class
 from ..images.loaders import dataloaders
 from ..images.sets import ImageSet
 from ..images.survey import LEAST_OF_CLASS, Pictures, Survey, folds_of, read_pictures, split, survey
 from ..machine import DEVICE_VARIABLE, surroundings
-from ..networks.sources import LEAST_SIZE, Source, at_size, find_source, sources_at_hand
+from ..networks.sources import Source, at_size, find_source, sources_at_hand, too_small
 from ..rates.learners import logits_of, target_learner
 from ..statistics.intervals import accuracy_of
-from ..transfer.advice import PER_CLASS, rank_sources
+from ..transfer.advice import rank_sources
 from .answer import Answer, Judged, write_answer
 from .model import keep_all
 from .plan import (LOCK_FILE, Attempt, Candidate, Trial, keep_attempt, keep_trial, next_training, read_attempts,
@@ -59,25 +60,26 @@ def planned(
     minutes:float # That the trial may take
 )->tuple[Trial,pd.DataFrame|None]: # None where there is one source
     "Rank the sources, and see how long trainings may be"
-    wanted = {source.inputs.size for source in sources.values()}
-    some = {size: _training_images(read_pictures(looked, size, PER_CLASS)) for size in wanted}
+    some = cache(partial(_some_images, looked))
     ranked = None
     if len(sources) > 1:
-        ranked = rank_sources(sources, some[max(some)])
+        ranked = rank_sources(sources, some(max(source.inputs.size for source in sources.values())))
         sources = {name: sources[name] for name in ranked.index[:SHORTLIST]}
     best = next(iter(sources.values()))
-    pace = pace_of(best, some[best.inputs.size], best.inputs.size)
+    pace = pace_of(best, some(best.inputs.size), best.inputs.size)
     training = looked.images[split(looked.images) == "train"]
     length = length_for(training["label"].value_counts().tolist(), pace, minutes)
     sizes = {name: source.inputs.size for name, source in sources.items()}
     named = () if ranked is None else tuple(ranked.index)
     return Trial(folder_fingerprint(looked), sizes, length, minutes, folds_of(looked.images), named), ranked
 
-def _training_images(
-    pictures:Pictures # Of a folder
+def _some_images(
+    looked:Survey, # The folder
+    size:int # Side in pixels
 )->ImageSet:
-    "The images that train in the first fold"
-    return pictures.images.take(np.flatnonzero(split(pictures.files) == "train"))
+    "As many images as are looked through, none of them a test image"
+    pictures = read_pictures(looked, size, most_of_class(len(looked.classes)))
+    return pictures.images.take(np.flatnonzero(split(pictures.files) != "test"))
 
 # %% ../../nbs/89_trial.start.ipynb #89a00015
 @dataclass(frozen=True, eq=False)
@@ -87,6 +89,7 @@ class Material:
     looked:Survey # The folder
     sources:dict[str,Source] # By name, each at its size
     out:Path # Folder of the trial
+    notes:list[str] # What is not as it should be of the sources
 
     def pictures(self,
         source:str # Name of a source
@@ -229,9 +232,7 @@ def _notes(
     if max(counts.values()) > 5*min(counts.values()):
         most, least = max(counts, key=counts.get), min(counts, key=counts.get)
         notes.append(f"classes differ in size: {most} has {counts[most]} images, {least} {counts[least]}")
-    small = [name for name, size in material.trial.sizes.items() if size < LEAST_SIZE]
-    if small: notes.append(f"below {LEAST_SIZE} px ImageNet's networks lose much of what they know: choose a larger --size")
-    return notes
+    return notes + material.notes
 
 # %% ../../nbs/89_trial.start.ipynb #89a0001d
 def try_images(
@@ -258,7 +259,8 @@ def try_images(
         else: trial, ranked = planned(looked, at_their_size, minutes)
         keep_trial(trial, out)
         if ranked is not None: write_whole(out/RANKING_FILE, ranked.to_csv().encode())
-        material = Material(trial, looked, at_their_size, out)
+        chosen = {name: at_their_size[name] for name in trial.sizes}
+        material = Material(trial, looked, chosen, out, too_small(named, chosen))
         done = train_on(material, begin, say)
         return ended(material, done, ranked, again, begin)
 
