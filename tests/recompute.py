@@ -1,6 +1,7 @@
 "The answers of studies once more, from their records with pandas alone: no line of gradlr is used"
 import sys
 import tomllib
+from functools import cache
 from itertools import combinations, product
 from pathlib import Path
 
@@ -83,7 +84,8 @@ def clusters(study:dict, experiments:list)->list[int]:
             labels = [low if label == high else label for label in labels]
     return labels
 
-def level_of(look:int, planned:list[int], alpha:float)->float:
+@cache
+def level_of(look:int, planned:tuple[int,...], alpha:float)->float:
     "Two-sided level at which a look tests, where all looks spend an error as O'Brien and Fleming's do; nine tenths of it"
     if len(planned) == 1: return alpha
     shares = np.divide(planned, planned[-1])
@@ -92,7 +94,8 @@ def level_of(look:int, planned:list[int], alpha:float)->float:
         together = np.minimum.outer(shares[:n], shares[:n])/np.sqrt(np.outer(shares[:n], shares[:n]))
         def crossed(bound):
             ends = np.array([*bounds, bound])
-            return 1 - stats.multivariate_normal.cdf(ends, cov=together, lower_limit=-ends) - until
+            inside = stats.multivariate_normal.cdf(ends, cov=together, lower_limit=-ends, abseps=1e-6, releps=1e-6)
+            return 1 - inside - until
         bounds.append(brentq(crossed, 1, 10))
     return float(2*stats.norm.sf(bounds[-1]))
 
@@ -115,7 +118,7 @@ def like_these(changes:pd.DataFrame, labels:list[int], questions:int)->tuple[flo
 def in_these(study:dict, changes:dict)->pd.DataFrame:
     "A row a question: mean and interval in these experiments, at the look that answered it or at the last one so far"
     goes_on, ceiling = study["repeats"] == "until decided", study["ceiling"]
-    planned = [n for n in (4, 6, 8, 12, 16) if n < ceiling] + [ceiling] if goes_on else [study["repeats"]]
+    planned = (*(n for n in (4, 6, 8, 12, 16) if n < ceiling), ceiling) if goes_on else (study["repeats"],)
     margins = [question.get("margin", 1.) for question in study["questions"]]
     count, rows, settled = len(margins), {}, set()
     for look, repeats in enumerate(planned):

@@ -26,7 +26,7 @@ def opening(page):
 
 PAGES = HERE/"nbs"/"analysis"
 
-@pytest.mark.parametrize("name", ["trial", "budget", "predictors", "gradual_rates", "strategies", "batch_norm", "fair_comparison", "distances", "components"])
+@pytest.mark.parametrize("name", ["trial", "budget", "predictors", "gradual_rates", "strategies", "batch_norm", "thesis", "fair_comparison", "distances", "components"])
 def test_what_was_found_is_in_it(name): assert "| {} | {} |".format(*opening(PAGES/f"{name}.ipynb")) in README
 
 def test_errors_of_the_distances_are_in_it():
@@ -49,7 +49,7 @@ def test_the_trial_that_it_shows_is_in_the_records():
 def test_what_new_images_say_of_trials_is_in_the_records():
     shares = pd.read_csv(HERE/"data"/"results"/"trial"/"beside_fine_tune.csv").groupby("by")["accuracy"].agg(["mean", "size"])
     trial, as_long = (round(100*shares.loc[by, "mean"]) for by in ("gradlr try", "fine_tune, in the same time"))
-    assert f"named {trial} % of new images rightly, over five draws" in README and (shares["size"] == 5).all()
+    assert f"classified {trial} % of new images correctly, over five draws" in README and (shares["size"] == 5).all()
     assert f"for as long, {as_long} %" in README
 
 def test_its_first_lines_are_a_newcomers_way():

@@ -79,6 +79,15 @@ def test_the_landing_page_says_what_pandas_finds_of_batch_norm():
     mean, low, high = (f"{-where_it_learns[end]:.1f}" for end in ("mean", "high", "low"))
     assert f"gradual rates are worse than one rate on these six targets, by {mean} points ({low} to {high})" in README
 
+def test_the_landing_page_says_what_pandas_finds_of_the_thesis():
+    here, _ = answered("thesis64")
+    transfer, gradual, milder, photographs = (row for _, row in here.iterrows())
+    assert [row["low"] > 0 for _, row in here.iterrows()] == [False, False, True, False] and (here["high"] > 0).all()
+    assert f"A weight of 0.75 is better than 0.25 by {in_words(milder, ' points of accuracy')}, n = 8 repeats)" in README
+    assert f"gradual rates are ahead of one rate by {in_words(gradual, ' points')})" in README
+    assert f"transfer of random weights by {in_words(transfer)})" in README
+    assert f"the source of photographs of that of letters by {in_words(photographs)})" in README
+
 def test_the_landing_page_says_what_pandas_finds_of_budgets():
     rules = recompute.ahead(recompute.RECORDS/"budget")
     ways = rules.drop("best on average").sort_values("mean")
@@ -96,7 +105,7 @@ def test_the_landing_page_says_what_pandas_finds_of_sources():
     assert f"six from each choose about as well ({mean} above random, {ends})" in README
     assert f"always taking the one that is best on average ({bare('best on average')}" in README
     assert f"is not clearly better than one at random ({bare('pixel_mhd')}" in README
-    assert f"is no help ({bare('source_variance')}" in README
+    assert f"chooses worse than chance ({bare('source_variance')}" in README
 
 def test_targets_that_share_classes_are_one_and_intervals_are_the_same():
     file = recompute.RECORDS/"imagenet"/"study.toml"
