@@ -10,7 +10,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from gradlr.statistics.intervals import wilson
-from gradlr.statistics.search import RUNGS, rate_at
+from gradlr.statistics.search import ladder_rates
 from gradlr.study.folder import StudyFolder
 from gradlr.study.ladders import Ended, made_up_outcomes
 from gradlr.study.plan import Training
@@ -25,7 +25,7 @@ ASKED = (("uniform", "scratch"), ("gradual", "uniform"), ("uniform", "frozen"))
 
 def in_full(study:Study)->Study:
     "The same study with every rate of every way, in as many repeats as it may take"
-    return replace(study, head_lrs=tuple(rate_at(study.centre, rung) for rung in RUNGS), repeats=study.ceiling)
+    return replace(study, head_lrs=tuple(ladder_rates(study.centre).values()), repeats=study.ceiling)
 
 def run_through(study:Study, train:Callable[[list[Training]],pd.DataFrame])->pd.DataFrame:
     "The outcomes of all trainings that a study wants, round by round"

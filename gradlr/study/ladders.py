@@ -18,7 +18,7 @@ import pandas as pd
 
 from ..rates.optimizers import OPTIMIZERS
 from ..rates.strategies import STRATEGIES
-from ..statistics.search import RUNGS, grown, rate_at
+from ..statistics.search import grown, ladder_rates
 from .plan import Training, Way, place_of, study_ways
 from .results import outcomes
 from .settings import Experiment, Study, side_of
@@ -126,7 +126,7 @@ class Ladder:
         self.place, listed = place_of(study, experiment, way), listed_rates(study, experiment, way)
         own = study.optimizers.get(way.optimizer, ())
         centre = own[len(own)//2] if own else study.centre
-        self.rates = dict(enumerate(sorted(listed))) if listed else {rung: rate_at(centre, rung) for rung in RUNGS}
+        self.rates = dict(enumerate(sorted(listed))) if listed else ladder_rates(centre, study.rates_per_decade)
         self.start = list(self.rates) if listed else [-1, 0, 1]
 
     def at(self,

@@ -117,6 +117,7 @@ class Study:
     experiments:Choices[Experiment] # From which source to which target
     head_lrs:or_word(Choices[Rate], "fair")="fair" # Initial (peak) rates of the head; "fair" adds until the best is inside
     centre:Rate=1e-3 # Around which fair rates begin
+    rates_per_decade:Annotated[int, Field(ge=1, le=16)]=2 # Of fair rates: 2 are half a power of ten apart
     questions:tuple[Question,...]=() # What is to be answered
     repeats:or_word(Annotated[Count, Field(le=MOST_REPEATS)], "until decided")=4 # Each draws images, sources, heads and order anew
     ceiling:Annotated[int, Field(ge=2, le=MOST_REPEATS)]=16 # Repeats at which a study that runs until it can tell ends
