@@ -55,10 +55,10 @@ class Candidate:
 class Attempt:
     "A training that ended, and how it did on the images that choose"
     candidate:Candidate # That was trained
-    fold:int # Which images chose
+    fold:int # Which images validate
     accuracy:float # Share of these that were right
     log_loss:float # Mean of minus the logarithm of the right class's probability
-    images:int # How many chose
+    images:int # How many validate
     seconds:float # That it took
 
 # %% ../../nbs/85_trial.plan.ipynb #85a0000b
@@ -161,7 +161,7 @@ def network_file(
 def standings(
     trained:Sequence[Attempt] # In any order
 )->pd.DataFrame: # A row a candidate, best first: accuracy, log_loss, folds, images, seconds
-    "How the candidates stand, on the images that chose"
+    "How the candidates stand, on validation images"
     if not trained: return pd.DataFrame(columns=["accuracy", "log_loss", "folds", "images", "seconds"])
     table = pd.DataFrame([vars(one) for one in trained]).groupby("candidate", sort=False).agg(
         accuracy=("accuracy", "mean"), log_loss=("log_loss", "mean"), folds=("fold", "size"), images=("images", "sum"),
@@ -288,8 +288,8 @@ def _next_fold(
     trained:Sequence[Attempt], # All trainings so far
     leaders:list[Candidate], # Of different ways or sources
     n_folds:int # Sets of images that may choose
-)->tuple[Candidate,int]|None: # None where all images have chosen
-    "The candidate that fewest images have chosen, and the next of these"
+)->tuple[Candidate,int]|None: # None where all folds have been used
+    "The candidate with the fewest folds, and its next one"
     folds = {candidate: {t.fold for t in trained if t.candidate == candidate} for candidate in leaders}
     behind = min(folds, key=lambda candidate: len(folds[candidate]))
     missing = sorted(set(range(n_folds)) - folds[behind])
