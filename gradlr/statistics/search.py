@@ -120,14 +120,15 @@ def ladder_rates(
 def grown(
     start:Sequence[int], # Rungs to begin with
     losses:Mapping[int,float], # Of the rungs that are known; lower is better, infinite where a training diverged
-    there:Container[int] # All rungs of the ladder
+    there:Container[int], # All rungs of the ladder
+    step:int=1 # From a rung to the next one that is tried
 )->list[int]: # In order; those that are not known yet are to be trained
     "The rungs that a way needs for its best one to lie inside, as far as can be told"
     rungs = sorted(start)
     while all(rung in losses for rung in rungs):
         # not-a-number is a training that diverged too
         best = min(rungs, key=lambda rung: np.nan_to_num(losses[rung], nan=np.inf, posinf=np.inf))
-        beyond = best - 1 if best == rungs[0] else best + 1 if best == rungs[-1] else None
+        beyond = best - step if best == rungs[0] else best + step if best == rungs[-1] else None
         if beyond not in there: break
         rungs = sorted({*rungs, beyond})
     return rungs

@@ -127,7 +127,16 @@ class Ladder:
         own = study.optimizers.get(way.optimizer, ())
         centre = own[len(own)//2] if own else study.centre
         self.rates = dict(enumerate(sorted(listed))) if listed else ladder_rates(centre, study.rates_per_decade)
-        self.start = list(self.rates) if listed else [-1, 0, 1]
+        # half a decade: a curve that is tried finely at once may have a hill on which a climb ends
+        self.step = 1 if listed else max(1, study.rates_per_decade//2)
+        self.start = list(self.rates) if listed else self.around([0], self.step)
+
+    def around(self,
+        rungs:list[int], # Of the ladder
+        step:int # How far
+    )->list[int]: # Sorted
+        "Rungs and those beside them"
+        return sorted({rung + k for rung in rungs for k in (-step, 0, step)} & self.rates.keys())
 
     def at(self,
         rungs:Iterable[int], # Of the ladder
@@ -148,13 +157,14 @@ class Ladder:
 
     def climbed(self,
         start:list[int], # Rungs to begin with
-        repeats:Sequence[int] # From 0
+        repeats:Sequence[int], # From 0
+        step:int # From a rung to the next one
     )->tuple[list[int],list[int]]: # Rungs that are wanted; the best one by outcome, none before all are known
         "How far the best rung has led"
         rungs, best = set(), []
         for outcome in self.asked:
             known = self.known(repeats, outcome)
-            wanted = grown(start, known, self.rates)
+            wanted = grown(start, known, self.rates, step)
             rungs |= set(wanted)
             if all(rung in known for rung in wanted): best.append(min(wanted, key=known.get))
         return sorted(rungs), best if len(best) == len(self.asked) else []
@@ -175,11 +185,13 @@ def rates_of(
     "Which rates a way has to be trained at, as far as can be told"
     start, explored = ladder.start, []
     if len(start) < len(ladder.rates):
-        rungs, best = ladder.climbed(start, range(1))
+        rungs, best = ladder.climbed(start, range(1), ladder.step)
         explored = ladder.at(rungs, range(1))
         if not best: return Rates(explored, [], False, ladder)
-        start = sorted({rung + step for rung in best for step in (-1, 0, 1)} & ladder.rates.keys())
-    rungs, best = ladder.climbed(start, range(repeats))
+        start = ladder.around(best, ladder.step)
+    rungs, best = ladder.climbed(start, range(repeats), ladder.step)
+    if best and ladder.step > 1:
+        rungs, best = ladder.climbed(sorted({*rungs, *ladder.around(best, 1)}), range(repeats), 1)
     wanted = list(dict.fromkeys([*explored, *ladder.at(rungs, range(repeats))]))
     is_narrow = not OPTIMIZERS[ladder.way.optimizer].estimates and any(rung in (rungs[0], rungs[-1]) for rung in best)
     return Rates(wanted, rungs if best else [], is_narrow, ladder)
