@@ -21,7 +21,7 @@ README = (Path(__file__).parents[1]/"README.md").read_text(encoding="utf-8")
 
 def test_gradlr_is_not_asked(): assert not re.search("^(import|from) gradlr", Path(recompute.__file__).read_text(), re.M)
 
-@pytest.mark.parametrize("name", ["pilot", "imagenet", "ways", "batch_norm", "budget", "sources", "thesis64"])
+@pytest.mark.parametrize("name", ["pilot", "imagenet", "finer", "ways", "batch_norm", "budget", "sources", "thesis64"])
 def test_effects_hold(name):
     study, again = read_study(recompute.RECORDS/name/"study.toml"), recompute.answers(recompute.RECORDS/name)
     found = findings(study, outcomes(read_records(recompute.RECORDS/name)))
@@ -32,7 +32,7 @@ def test_effects_hold(name):
             is_close(effect["mean"], row.mean, eps=1e-6)
             is_equal(int(effect["repeats"]), row.repeats)
 
-@pytest.mark.parametrize("name", ["imagenet", "ways", "batch_norm", "budget", "sources", "thesis64"])
+@pytest.mark.parametrize("name", ["imagenet", "finer", "ways", "batch_norm", "budget", "sources", "thesis64"])
 def test_what_is_decided_holds(name):
     study = read_study(recompute.RECORDS/name/"study.toml")
     found = findings(study, outcomes(read_records(recompute.RECORDS/name))).values()
@@ -51,15 +51,16 @@ def answered(name:str)->tuple[pd.DataFrame,pd.DataFrame]:
     return recompute.decided(recompute.RECORDS/name), like[like["outcome"] == "accuracy"].reset_index(drop=True)
 
 def test_the_landing_page_says_what_pandas_finds_of_gradual_rates():
-    here, like = answered("imagenet")
+    here, like = answered("finer")
     repeats = f"n = {here.loc[0, 'repeats']:.0f} repeats"
-    assert f"Where batch norm stays still, on these sixteen targets yes: +{in_words(here.loc[0], ' points of accuracy')}, {repeats})" in README
+    assert here["low"].gt(0).tolist() == [True, False] and here["high"].gt(0).all()
+    assert f"on these sixteen targets yes, by a little: +{in_words(here.loc[0], ' points of accuracy')}, {repeats})" in README
     assert f"For targets like these it cannot be told yet: +{in_words(like.loc[0], ' points')})" in README
-    beside = in_words(here.loc[1], " points")
-    assert f"beside fastai's `fine_tune` with batch norm still, at its best rate: {beside}, n = {here.loc[1, 'repeats']:.0f} repeats)" in README
-    # better than one rate: the other way round
-    mean, low, high = (f"{-here.loc[2, end]:.1f}" for end in ("mean", "high", "low"))
-    assert f"On these targets frozen features are better than one rate for all layers, by {mean} points ({low} to {high})" in README
+    assert f"whether one rate for all layers beats frozen features: +{in_words(here.loc[1], ' points')})" in README
+    coarse, _ = answered("imagenet")
+    assert f"it had looked like +{in_words(coarse.loc[0], ' points')})" in README
+    beside = in_words(coarse.loc[1], " points")
+    assert f"beside fastai's `fine_tune` with batch norm still, at its best rate: {beside}, n = {coarse.loc[1, 'repeats']:.0f} repeats)" in README
 
 def test_the_landing_page_says_what_pandas_finds_of_ways():
     here, like = answered("ways")
@@ -67,8 +68,8 @@ def test_the_landing_page_says_what_pandas_finds_of_ways():
     assert list(like.loc[told, "better_than"]) == ["uniform"] and like.loc[8, "better_than"] == "auto_rgn"
     assert here.loc[1:7, "mean"].abs().round(1).max() == 1.5 and "seven recipes are within 1.5 points" in README
     assert f"is worse by {in_words(here.loc[0], ' points')}, {repeats})" in README
-    assert f"Auto-RGN by {in_words(like.loc[8])}) in targets like these, by its interval over six targets" in README
-    assert f"({here.loc[8, 'low']:.1f} to {here.loc[8, 'high']:.1f})".replace("-", "−") in README
+    over_targets, (low, high) = in_words(like.loc[8], " points"), here.loc[8, ["low", "high"]]
+    assert f"Auto-RGN looks worse by {over_targets} over targets, {low:.1f} to {high:.1f} over repeats)".replace("-0", "−0") in README
 
 def test_the_landing_page_says_what_pandas_finds_of_batch_norm():
     (_, of_uniform), (_, of_gradual), (_, where_it_learns) = (answered("batch_norm")[0]).iterrows()
