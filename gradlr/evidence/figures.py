@@ -14,9 +14,11 @@ from matplotlib.ticker import LogFormatter
 from ..errors import drawn
 from ..statistics.intervals import interval
 from ..statistics.verdicts import loss_interval
+from .answers import way_in_words
 from .tables import experiment_rows, is_scratch, ways_of
 from ..rates.figures import colours
 from ..study.ladders import AXES
+from ..study.plan import Way
 from ..study.questions import Comparison, margin_of
 from ..study.settings import Study
 
@@ -134,8 +136,7 @@ def plot_ladders(
 )->plt.Figure:
     "An outcome against the rate: a panel an experiment, a line a way, means over repeats"
     targets, experiments = table[table["kind"] == "target"], [(e.source, e.target) for e in study.experiments]
-    varied = [axis for axis in AXES if targets[axis].nunique() > 1] or ["strategy"]
-    ways = [way for way, _ in targets.groupby(varied)]
+    ways = [way for way, _ in targets.groupby([*AXES])]
     colour, lines = dict(zip(ways, colours(max(len(ways), 1)), strict=True)), {}
     columns = min(PANELS, len(experiments))
     n_rows = -(-len(experiments)//columns)
@@ -143,10 +144,9 @@ def plot_ladders(
     for ax in axes.flat[len(experiments):]: ax.set_visible(False)
     for ax, (source, target) in zip(axes.flat, experiments):
         rows = targets[(targets["target"] == target) & targets["source"].isin([source, ""])]
-        for way, cells in rows.groupby(varied):
+        for way, cells in rows.groupby([*AXES]):
             means = cells.groupby("head_lr")[f"valid_{outcome}"].mean()
-            label = drawn(", ".join(name if isinstance(name, str) else f"{name:g}" for name in way))
-            lines[label], = ax.plot(means.index, means, marker=".", color=colour[way])
+            lines[way_in_words(Way(*way))], = ax.plot(means.index, means, marker=".", color=colour[way])
         ax.set(xscale="log", xlabel="initial rate")
         # where every run diverged there is nothing to scale by
         if outcome != "accuracy" and targets[f"valid_{outcome}"].notna().any(): logarithmic(ax)
