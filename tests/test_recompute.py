@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from fastcore.test import test_close as is_close
 from fastcore.test import test_eq as is_equal
+from scipy import stats
 
 import recompute
 from gradlr.evidence.findings import LIKE, findings
@@ -71,6 +72,15 @@ def test_the_landing_page_says_what_pandas_finds_of_ways():
     over_targets, (low, high) = in_words(like.loc[8], " points"), here.loc[8, ["low", "high"]]
     assert f"Auto-RGN looks worse by {over_targets} over targets, {low:.1f} to {high:.1f} over repeats)".replace("-0", "−0") in README
 
+def test_the_landing_page_says_what_pandas_finds_of_one_rate_with_finer_ones():
+    finer, ways = (tomllib.loads((recompute.RECORDS/name/"study.toml").read_text()) for name in ("finer", "ways"))
+    six = [(one["source"], one["target"]) for one in ways["experiments"]]
+    changes = recompute.differences(finer, recompute.trainings(recompute.RECORDS/"finer"), finer["questions"][0], "accuracy")[six]
+    mean, error, df = recompute.here(changes, list(range(len(six))))
+    half = error*stats.t.isf(0.025, df)
+    found = in_words(pd.Series(dict(mean=mean, low=mean - half, high=mean + half)))
+    assert f"by {found}, not asked beforehand) with finer ones" in README
+
 def test_the_landing_page_says_what_pandas_finds_of_batch_norm():
     (_, of_uniform), (_, of_gradual), (_, where_it_learns) = (answered("batch_norm")[0]).iterrows()
     like = answered("batch_norm")[1].loc[1]
@@ -83,7 +93,7 @@ def test_the_landing_page_says_what_pandas_finds_of_batch_norm():
 def test_the_landing_page_says_what_pandas_finds_of_the_thesis():
     here, _ = answered("thesis64")
     transfer, gradual, milder, photographs = (row for _, row in here.iterrows())
-    assert [row["low"] > 0 for _, row in here.iterrows()] == [False, False, True, False] and (here["high"] > 0).all()
+    assert here["low"].gt(0).tolist() == [False, False, True, False] and here["high"].gt(0).all()
     assert f"A weight of 0.75 is better than 0.25 by {in_words(milder, ' points of accuracy')}, n = 8 repeats)" in README
     assert f"gradual rates are ahead of one rate by {in_words(gradual, ' points')})" in README
     assert f"transfer of random weights by {in_words(transfer)})" in README

@@ -189,9 +189,11 @@ def rates_of(
         explored = ladder.at(rungs, range(1))
         if not best: return Rates(explored, [], False, ladder)
         start = ladder.around(best, ladder.step)
-    rungs, best = ladder.climbed(start, range(repeats), ladder.step)
-    if best and ladder.step > 1:
-        rungs, best = ladder.climbed(sorted({*rungs, *ladder.around(best, 1)}), range(repeats), 1)
+    step = ladder.step
+    rungs, best = ladder.climbed(start, range(repeats), step)
+    while best and step > 1:
+        step //= 2
+        rungs, best = ladder.climbed(sorted({*rungs, *ladder.around(best, step)}), range(repeats), step)
     wanted = list(dict.fromkeys([*explored, *ladder.at(rungs, range(repeats))]))
     is_narrow = not OPTIMIZERS[ladder.way.optimizer].estimates and any(rung in (rungs[0], rungs[-1]) for rung in best)
     return Rates(wanted, rungs if best else [], is_narrow, ladder)

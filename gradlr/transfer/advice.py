@@ -115,7 +115,7 @@ def rank_sources(
     size:int|None=None, # Side in pixels of the images; None is that of each source's training, at most 4 times theirs
     per_class:int=PER_CLASS, # Images of each class to look at; of many classes fewer, and of 100 of them, 400 in all
     halves:int=40 # Random halves of the images, for the spread
-)->pd.DataFrame: # A row a source, best first: network, size, score, spread (over halves), first (share of halves), better (chance, than the first)
+)->pd.DataFrame: # A row a source, best first: network, size, score, spread and first (over halves), better (a chance)
     "Rank sources by what they see in a target; raises `InputError` for weights that do not fit their network"
     if not sources: raise InputError("there is no source to choose from: name at least one")
     images, found = some_images(target, per_class), _in_hand(sources, network)
