@@ -88,7 +88,9 @@ def next_rate_behind(
     table:pd.DataFrame # From `outcomes`
 )->pd.Series: # By way, in words; empty where no way was trained at two rates
     "Points of validation accuracy by which the better one of the rates beside the best is behind it, mean of experiments"
-    targets = table[table["kind"] == "target"]
+    # one that diverged is as good as guessing; records of version 0.1 hold no outcome
+    reached = table["valid_accuracy"].mask(table["state"] == "diverged", 1/table["classes"])
+    targets = table.assign(valid_accuracy=reached)[(table["kind"] == "target") & reached.notna()]
     place = [*AXES, "source", "target", "epochs"]
     # of each repeat, as the first one also tries others
     repeats = targets.groupby([*place, "head_lr"])["repeat"].transform("nunique")
