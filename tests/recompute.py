@@ -3,6 +3,7 @@ import sys
 import tomllib
 from functools import cache
 from itertools import combinations, product
+from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -237,7 +238,7 @@ def kept(folder:Path)->pd.DataFrame:
 def ahead(folder:Path)->pd.DataFrame:
     "A row a rule: points by which a trial's is ahead of it, with their interval over targets"
     rules = kept(folder)
-    return pd.DataFrame({name: over_targets(rules["try"] - rules[name]) for name in rules.columns.drop("try")}).T
+    return pd.DataFrame({name: with_interval(rules["try"] - rules[name]) for name in rules.columns.drop("try")}).T
 
 MILD = 3 # Rates of each weight by which a source is judged: those that suit best on average
 
@@ -268,7 +269,20 @@ def above_random(folder:Path)->pd.DataFrame:
             rows[name, repeat, sample] = others[source] - others.mean()
     return pd.Series(rows).groupby(level=[2, 0]).mean().unstack()
 
-def over_targets(points:pd.Series)->pd.Series:
+def random_search(folder:Path)->pd.DataFrame:
+    "A row a repeat, a column a number of trainings: test accuracy in per cent, in other draws, of what is kept, expected"
+    runs = trainings(folder).sort_values(["valid_accuracy", "valid_log_loss"], ascending=[False, True], kind="stable")
+    draws = runs.groupby(["sample", "head_lr", "weight"])["test_accuracy"]
+    elsewhere = 100*(draws.transform("sum") - runs["test_accuracy"])/(draws.transform("size") - 1)
+    place = [runs["sample"], runs["repeat"]]
+    rank, cells, found = runs.groupby(["sample", "repeat"]).cumcount(), draws.ngroups//runs["sample"].nunique(), {}
+    for tried in range(1, cells + 1):
+        # the chance that none of the cells up to a rank is tried
+        missed = np.array([comb(cells - up_to, tried)/comb(cells, tried) for up_to in range(cells + 1)])
+        found[tried] = (elsewhere*-np.diff(missed)[rank]).groupby(place).sum().groupby("repeat").mean()
+    return pd.DataFrame(found)
+
+def with_interval(points:pd.Series)->pd.Series:
     "Mean and 95 % interval"
     half = stats.t.isf(0.025, len(points) - 1)*points.std()/len(points)**0.5
     return pd.Series(dict(mean=points.mean(), low=points.mean() - half, high=points.mean() + half))

@@ -107,10 +107,10 @@ def test_the_landing_page_says_what_pandas_finds_of_budgets():
 
 def test_the_landing_page_says_what_pandas_finds_of_sources():
     points = recompute.above_random(recompute.RECORDS/"sources")
-    rules = points.apply(recompute.over_targets).T
+    rules = points.apply(recompute.with_interval).T
     def bare(name): return in_words(rules.loc[name]).replace(" (", ", ") + ")"
     assert f"is better than one at random by {in_words(rules.loc['logme'], ' points of accuracy')}, n = 12 targets)" in README
-    behind = recompute.over_targets(points["logme"] - points["first"])
+    behind = recompute.with_interval(points["logme"] - points["first"])
     assert f"One training from each chooses worse than LogME, by {in_words(behind, ' points')})" in README
     mean, ends = in_words(rules.loc["mild"]).split(" (")
     assert f"six from each choose about as well ({mean} above random, {ends})" in README

@@ -141,7 +141,7 @@ def study_status(
     from gradlr.study.progress import status, status_in_words
     state, winners = status(folder), winners_of(folder)
     if json: print(json_of(state | dict(winners=[asdict(one) for one in winners])))
-    else: print(status_in_words(state), f"{'so far: ' if state['missing'] else ''}{winners[0]}", sep="\n")
+    else: print(status_in_words(state), f"{'so far: ' if state['missing'] or state['failed'] else ''}{winners[0]}", sep="\n")
     return 0
 
 # %% ../../nbs/91_command.study.ipynb #53f161c1

@@ -21,7 +21,7 @@ from ..statistics.verdicts import effects_apart, share_interval
 from ..study.folder import StudyFolder
 from ..study.ladders import AXES, Ended, outcomes_asked
 from ..study.plan import Training, Way
-from ..study.questions import (MOST_SENSELESS, Comparison, comparisons, decisions, first_look,
+from ..study.questions import (FIRST_LOOK, MOST_SENSELESS, Comparison, comparisons, decisions, first_look,
                                     is_worse_than_guessing, reduction, worse_than_guessing)
 from ..study.results import outcomes
 from ..study.settings import OUTCOMES, Study
@@ -91,6 +91,8 @@ def next_rate_behind(
     # one that diverged is as good as guessing; records of version 0.1 hold no outcome
     reached = table["valid_accuracy"].mask(table["state"] == "diverged", 1/table["classes"])
     targets = table.assign(valid_accuracy=reached)[(table["kind"] == "target") & reached.notna()]
+    # later repeats leave out what is surely behind
+    targets = targets[targets["repeat"] < FIRST_LOOK]
     place = [*AXES, "source", "target", "epochs"]
     # of each repeat, as the first one also tries others
     repeats = targets.groupby([*place, "head_lr"])["repeat"].transform("nunique")
@@ -190,11 +192,13 @@ class _Finish:
             here = {cell: repeats for cell, repeats in self.cells.items() if cell.target == target}
             shared = sorted(set.intersection(*here.values())) if here else []
             for cell in here:
-                bad = float(self.seen.bad([replace(cell, repeat=repeat) for repeat in shared], outcome).mean())
+                trainings = [replace(cell, repeat=repeat) for repeat in shared]
+                # of equal ones the one with the lower loss
+                bad = np.array([self.seen.bad(trainings, name).mean() for name in (outcome, "log_loss")])
                 of_way = ways.setdefault(cell.way, {})
-                of_way[target] = min((bad, cell), of_way.get(target, (np.inf, cell)), key=lambda found: found[0])
+                of_way[target] = min((bad, cell), of_way.get(target, (bad, cell)), key=lambda found: tuple(found[0]))
         whole = [list(of_way.values()) for of_way in ways.values() if len(of_way) == len(targets)]
-        return tuple(cell for _, cell in min(whole, key=lambda found: sum(bad for bad, _ in found), default=[]))
+        return tuple(cell for _, cell in min(whole, key=lambda found: tuple(sum(bad for bad, _ in found)), default=[]))
 
     def rows(self,
         cell:Training, # As in the first repeat
@@ -231,8 +235,9 @@ class _Finish:
                     "than guessing; try more images, more epochs or other rates")
         edges = [f"{cell.head_lr:.2g} for {cell.target}" for cell in best if self.is_edge(cell)]
         if not edges: return ""
+        further = "begin around another centre" if self.study.is_fair else "list further ones, or say head_lrs = \"fair\""
         return (f"grid too narrow, as the best rate of {way_in_words(best[0].way)} is the first or the last of those "
-                f"tried ({', '.join(edges)}); list further ones, or say head_lrs = \"fair\"")
+                f"tried ({', '.join(edges)}); {further}")
 
     def judged(self,
         best:tuple[Training,...], # From `best`

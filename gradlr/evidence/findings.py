@@ -8,6 +8,7 @@ __all__ = ['HERE', 'LIKE', 'Finding', 'findings', 'overview', 'plot_finding', 'w
 # %% ../../nbs/75_evidence.findings.ipynb #75a00004
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 
@@ -51,6 +52,8 @@ class Finding:
         "How much better the first side is, with 95 % intervals; those of single experiments hold together"
         asked = self.compared.question.outcome
         differences = self.compared.by_outcome[one_of(outcome or asked, OUTCOMES, "outcome")]
+        # of a study that has just begun
+        if differences.empty: return pd.DataFrame(dict(mean=np.nan, low=np.nan, high=np.nan, repeats=0), [HERE, LIKE])
         rows = {_place(pair, differences): _ends(effect) for pair, effect in effects_apart(differences).items()}
         rows[HERE] = _ends(effect_here(differences, self.clusters))
         rows[LIKE] = _ends(effect_like_these(differences, self.clusters))
@@ -72,7 +75,7 @@ class Finding:
         "How good either side is on test images"
         chosen = self.compared.chosen
         means = chosen.groupby(["side", "experiment"])[["test_accuracy", "test_log_loss"]].mean().groupby("side").mean()
-        table = means.loc[list(self.compared.question.sides)]
+        table = means.reindex(list(self.compared.question.sides))
         return table.assign(test_accuracy=100*table["test_accuracy"]).set_axis(["accuracy", "log loss"], axis=1)
 
     def __str__(self)->str:

@@ -58,7 +58,7 @@ def versions_table(
 )->pd.DataFrame: # A row a package
     "With which versions a study was trained; several where it went on with others"
     versions = pd.DataFrame([record["versions"] for record in records])
-    return versions.apply(lambda column: ", ".join(sorted(set(column)))).to_frame("version").rename_axis("package")
+    return versions.apply(lambda column: ", ".join(sorted(column.dropna().unique()))).to_frame("version").rename_axis("package")
 
 # %% ../../nbs/73_evidence.report.ipynb #c4af5849
 def failure_in_words(
@@ -114,7 +114,7 @@ class Facts:
     study:Study # Its settings
     settings:str # The same, as its file says it
     status:str # How far it is, in words
-    is_over:bool # Is there a record of every run?
+    is_over:bool # Did every run end?
     table:pd.DataFrame # From `results`
     experiments:list[tuple[str,str]] # Source and target
     ended:dict[tuple[str,str,str],tuple] # Source, target and measure → from `final_losses`
@@ -153,7 +153,7 @@ def facts_of(
     state, won = status(folder), winners(study, ended_at, compared)
     return Facts(
         study=study, settings=home.study_file().read_text(encoding="utf-8"),
-        status=status_in_words(state), is_over=not state["missing"],
+        status=status_in_words(state), is_over=not (state["missing"] or state["failed"]),
         table=table, experiments=experiments,
         ended={(*pair, measure): final_losses(table, *pair, measure)
                for pair in experiments for measure in ("valid_loss", "accuracy")},

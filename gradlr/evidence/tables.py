@@ -21,7 +21,7 @@ from ..study.settings import Study
 
 # %% ../../nbs/70_evidence.tables.ipynb #36f82e62
 def made_up_results(
-    seeds=(0, 1, 2), # Repeats
+    repeats=(0, 1, 2), # From 0
     noise:float=0.01 # Standard deviation of a loss
 )->pd.DataFrame: # As from `results`
     "Results whose truth is known, to try tables and figures on"
@@ -29,7 +29,7 @@ def made_up_results(
              ("", "d"): {1.: 0.5}, ("b", "d"): {1.: 0.7, 0.5: 0.7, 0.25: 0.7}}
     draws, rows = np.random.default_rng(0), []
     for (source, target), losses in truth.items():
-        for (weight, expected), head_lr, repeat in product(losses.items(), (1e-3, 1e-2), seeds):
+        for (weight, expected), head_lr, repeat in product(losses.items(), (1e-3, 1e-2), repeats):
             strategy = "scratch" if source == "" else "uniform" if weight == 1 else "gradual"
             drawn = expected + (0.1 if head_lr > 1e-3 else 0.) + draws.normal(0, noise)
             run = dict(key=f"{target} {strategy} {weight} {head_lr} {repeat}", kind="target", source=source,
@@ -44,10 +44,12 @@ def made_up_results(
 # %% ../../nbs/70_evidence.tables.ipynb #cb4a26ec
 def experiments_of(
     table:pd.DataFrame # From `results`
-)->list[tuple[str,str]]: # Source and target
-    "The experiments that a table holds"
-    targets = table[(table["kind"] == "target") & (table["source"] != "")]
-    return list(targets[["source", "target"]].drop_duplicates().itertuples(index=False, name=None))
+)->list[tuple[str,str]]: # Source and target; a source of no name is random weights
+    "The experiments that a table holds; scratch is one of its own where nothing else has its target"
+    targets = table.loc[table["kind"] == "target", ["source", "target"]].drop_duplicates()
+    pairs = list(targets.itertuples(index=False, name=None))
+    transferred = {target for source, target in pairs if source}
+    return [(source, target) for source, target in pairs if source or target not in transferred]
 
 # %% ../../nbs/70_evidence.tables.ipynb #3f32145f
 def compared_settings(
@@ -61,11 +63,10 @@ def experiment_rows(
     table:pd.DataFrame, # From `results`
     source:str, # Of the experiment
     target:str # Of the experiment
-)->pd.DataFrame: # Its rows and those from scratch at its rates and as long, with the column `way`
+)->pd.DataFrame: # Its rows and those from scratch that are as long, with the column `way`
     "What belongs to an experiment"
     rows = table[(table["kind"] == "target") & (table["target"] == target) & table["source"].isin([source, ""])]
-    own = rows[rows["source"] == source]
-    rows = rows[rows["head_lr"].isin(own["head_lr"]) & rows["last"].isin(own["last"])]
+    rows = rows[rows["last"].isin(rows.loc[rows["source"] == source, "last"])]
     compared = compared_settings(rows)
     return rows.assign(way=[_way(row, compared) for row in rows.to_dict("records")])
 
@@ -103,15 +104,15 @@ def final(
     return pd.concat([ended, broken.assign(train_loss=np.nan, valid_loss=np.nan, accuracy=np.nan)])
 
 # %% ../../nbs/70_evidence.tables.ipynb #8d63da56
-def _by_seed(
+def _by_repeat(
     rows:pd.DataFrame, # Where the runs of an experiment ended
     cells:list[str], # Columns that tell its cells
     measure:str # Column of the values
-)->pd.DataFrame: # A row a seed, a column a cell
-    "Values by seed; seeds that a running study has not finished are left out, and so are cells with a diverged run"
+)->pd.DataFrame: # A row a repeat, a column a cell
+    "Values by repeat; repeats that a running study has not finished are left out, and so are cells with a diverged run"
     repeats = sorted(rows["repeat"].unique())
-    # the first one also tries rates that no other one has, the last one may not be finished
-    whole = rows[rows["repeat"].isin(repeats[1:-1] or repeats[:1])][cells].drop_duplicates()
+    # the first one also tries rates that no other one has, the last one of several may not be finished
+    whole = rows[rows["repeat"].isin(repeats[1:-1] or repeats[-1:])][cells].drop_duplicates()
     rows = rows.merge(whole)
     complete = rows.groupby("repeat").size() == len(whole)
     rows = rows[rows["repeat"].map(complete)]
@@ -124,7 +125,7 @@ def final_losses(
     target:str, # Of the experiment
     measure:str="valid_loss" # Or "accuracy"
 )->tuple[pd.DataFrame,pd.DataFrame,pd.DataFrame]: # Means, what to print, marks: a row a way, a column an initial rate
-    "Where an experiment ended, with intervals over seeds; the best cell and negative transfer are marked"
+    "Where an experiment ended, with intervals over repeats; the best cell and negative transfer are marked"
     rows = final(experiment_rows(table, source, target))
     cells = rows.groupby(["way", "head_lr"])[measure]
     mean = cells.mean().unstack().reindex(ways_of(rows))
@@ -143,23 +144,23 @@ def _marks(
     for cell, states in rows.groupby(["way", "head_lr"])["state"]:
         counts = states.value_counts()
         marks[cell] = [f"{counts[state]} {state}" for state in ("diverged", "failed") if state in counts]
-    by_seed = _by_seed(rows, ["way", "head_lr"], measure)*(-1 if measure == "accuracy" else 1)
-    if not by_seed.empty:
-        marks[by_seed.mean().idxmin()].append("best")
-        for cell in _worse_than_scratch(by_seed): marks[cell].append("negative")
+    by_repeat = _by_repeat(rows, ["way", "head_lr"], measure)*(-1 if measure == "accuracy" else 1)
+    if not by_repeat.empty:
+        marks[by_repeat.mean().idxmin()].append("best")
+        for cell in _worse_than_scratch(by_repeat): marks[cell].append("negative")
     return {cell: tuple(signs) for cell, signs in marks.items()}
 
 # %% ../../nbs/70_evidence.tables.ipynb #d590c848
 def _worse_than_scratch(
-    by_seed:pd.DataFrame # A row a seed, a column a way and initial rate; lower is better
+    by_repeat:pd.DataFrame # A row a repeat, a column a way and initial rate; lower is better
 )->list[tuple[str,float]]: # Way and initial rate
     "The cells whose difference to the best from scratch has an interval wholly on the worse side"
-    from_scratch = np.array([is_scratch(way) for way in by_seed.columns.get_level_values("way")])
+    from_scratch = np.array([is_scratch(way) for way in by_repeat.columns.get_level_values("way")])
     if not from_scratch.any(): return []
-    best = by_seed[by_seed.loc[:, from_scratch].mean().idxmin()]
+    best = by_repeat[by_repeat.loc[:, from_scratch].mean().idxmin()]
     worse = []
-    for cell in by_seed.columns[~from_scratch]:
-        difference, half, _ = interval(by_seed[cell] - best)
+    for cell in by_repeat.columns[~from_scratch]:
+        difference, half, _ = interval(by_repeat[cell] - best)
         if difference - half > 0: worse.append(cell)
     return worse
 
@@ -192,7 +193,7 @@ def trials_table(
     study:Study, # That searches
     table:pd.DataFrame # From `outcomes`
 )->pd.DataFrame: # A row a cell, in the order of the trials: initial rate, weight, loss, lowest loss so far
-    "What a search has tried; losses are geometric means over experiments, strategies and seeds"
+    "What a search has tried; losses are geometric means over experiments, strategies and repeats"
     known = cell_losses(study, table)
     order = propose(study.head_lrs, study.weights, study.search, study.trials, known)
     tried = [cell for cell in order if cell in known]

@@ -63,7 +63,7 @@ class StudyFolder:
 
     def sample_file(self,
         fingerprint:str, # Of a drawn sample
-        part:str # "train" or "valid"
+        part:str # "train", "valid" or "test"
     )->Path:
         "Where a part of a drawn sample lies"
         return self.at("samples", f"{fingerprint}-{part}.safetensors")

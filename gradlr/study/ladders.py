@@ -166,7 +166,9 @@ class Ladder:
             known = self.known(repeats, outcome)
             wanted = grown(start, known, self.rates, step)
             rungs |= set(wanted)
-            if all(rung in known for rung in wanted): best.append(min(wanted, key=known.get))
+            # of equal ones, one that has others on both sides
+            edges = (wanted[0], wanted[-1])
+            if all(rung in known for rung in wanted): best.append(min(wanted, key=lambda rung: (known[rung], rung in edges)))
         return sorted(rungs), best if len(best) == len(self.asked) else []
 
 # %% ../../nbs/65_study.ladders.ipynb #56a0000f
@@ -175,7 +177,7 @@ class Rates:
     "The trainings of a way in the repeats of the first look"
     wanted:list[Training] # So far
     rungs:list[int] # Of which the best is chosen; none while they are explored
-    is_narrow:bool # Is the best of them the first or the last?
+    narrow:list[str] # Outcomes in which the best of them is the first or the last
     ladder:Ladder # That they stand on
 
 def rates_of(
@@ -187,13 +189,14 @@ def rates_of(
     if len(start) < len(ladder.rates):
         rungs, best = ladder.climbed(start, range(1), ladder.step)
         explored = ladder.at(rungs, range(1))
-        if not best: return Rates(explored, [], False, ladder)
+        if not best: return Rates(explored, [], [], ladder)
         start = ladder.around(best, ladder.step)
     step = ladder.step
     rungs, best = ladder.climbed(start, range(repeats), step)
     while best and step > 1:
-        step //= 2
+        step = -(-step//2)
         rungs, best = ladder.climbed(sorted({*rungs, *ladder.around(best, step)}), range(repeats), step)
     wanted = list(dict.fromkeys([*explored, *ladder.at(rungs, range(repeats))]))
-    is_narrow = not OPTIMIZERS[ladder.way.optimizer].estimates and any(rung in (rungs[0], rungs[-1]) for rung in best)
-    return Rates(wanted, rungs if best else [], is_narrow, ladder)
+    at_edge = [outcome for outcome, rung in zip(ladder.asked, best) if rung in (rungs[0], rungs[-1])]
+    narrow = [] if OPTIMIZERS[ladder.way.optimizer].estimates else at_edge
+    return Rates(wanted, rungs if best else [], narrow, ladder)

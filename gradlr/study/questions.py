@@ -92,7 +92,7 @@ class Side:
     "One side of a question in one experiment"
     rates:list[Rates] # Of each of its ways
     cells:list[Training] # That may be chosen, as in the first repeat; none while rates are explored
-    narrow:str # The way of its best cell, where that one's rates are too narrow
+    narrow:dict[str,str] # Outcome → the way of its best cell, where that one's rates are too narrow
 
 def side_in(
     study:Study, # Any
@@ -106,14 +106,14 @@ def side_in(
     cells = [cell for found in rates for cell in found.ladder.at(found.rungs, [0])]
     repeats = [[replace(cell, repeat=repeat) for cell in cells] for repeat in range(first)]
     if not all(found.rungs for found in rates) or not all(cell in seen for row in repeats for cell in row):
-        return Side(rates, [], "")
+        return Side(rates, [], {})
     bad = {outcome: np.array([seen.bad(row, outcome) for row in repeats]) for outcome in outcomes_asked(study)}
-    best = {cells[losses.mean(0).argmin()].way for losses in bad.values()}
-    narrow = [str(found.ladder.way) for found in rates if found.is_narrow and found.ladder.way in best]
+    best = {outcome: cells[losses.mean(0).argmin()].way for outcome, losses in bad.items()}
+    narrow = {outcome: str(best[outcome]) for found in rates for outcome in found.narrow if found.ladder.way == best[outcome]}
     if study.is_fair and planned_looks(study)[-1] > first:
         lost = np.all([hopeless(losses) for losses in bad.values()], axis=0)
         cells = [cell for cell, is_lost in zip(cells, lost, strict=True) if not is_lost]
-    return Side(rates, cells, narrow[0] if narrow else "")
+    return Side(rates, cells, narrow)
 
 # %% ../../nbs/66_study.questions.ipynb #56a00016
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def compare(
         for experiment, words in zip(pair, question.sides):
             where = f"{experiment.source} → {experiment.target}"
             side = side_in(study, seen, experiment, words)
-            if side.narrow: narrow.append(f"{where}: {side.narrow}")
+            if question.outcome in side.narrow: narrow.append(f"{where}: {side.narrow[question.outcome]}")
             rows = _taken(study, seen, side.cells, question.outcome)
             taken.append(rows.assign(side=words, experiment=where))
         both = taken[0].index.intersection(taken[1].index)

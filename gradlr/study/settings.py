@@ -273,10 +273,11 @@ def _problems_of_questions(
 )->Iterator[tuple[tuple,str]]: # As from `problems`
     "A question is about what the study trains, and judged on images that chose nothing"
     for number, question in enumerate(study.questions):
+        sides = []
         for side in ("way", "better_than"):
-            try: side_of(study, getattr(question, side))
+            try: sides.append(side_of(study, getattr(question, side)))
             except InputError as e: yield ("questions", number, side), str(e)
-        if question.way == question.better_than: yield ("questions", number, "better_than"), "both sides are the same"
+        if len(sides) == 2 and sides[0] == sides[1]: yield ("questions", number, "better_than"), "both sides are the same"
         if str(question) in map(str, study.questions[:number]): yield ("questions", number, "way"), "it is asked twice"
     if study.is_open_ended and not study.questions:
         yield ("repeats",), "a study that runs until decided needs a question to decide"
@@ -295,6 +296,8 @@ def _problems_of_search(
         yield ("strategies",), (f"{name} ignores the weight, so a search over rates and weights cannot choose for it: "
                                 "put it into a study of its own")
     if study.is_fair: yield ("head_lrs",), "a search is over one grid: list the rates"
+    elif study.questions and study.trials < len(study.head_lrs)*len(study.weights):
+        yield ("trials",), "questions compare ways at their best cell, and a search leaves cells out: take the questions away, or trials"
     if study.is_open_ended: yield ("repeats",), "a search trains as many repeats as it is told: give a number"
     if study.optimizers: yield ("optimizers",), "a search is over one grid: give head_lrs, and one optimizer"
     if len(study.grains) > 1: yield ("grains",), "a search is over one grid: give one grain"
