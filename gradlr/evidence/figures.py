@@ -43,7 +43,7 @@ def plot_curves(
     target:str, # Of the experiment
     measure:str="valid_loss" # Or "accuracy"
 )->plt.Figure:
-    "A measure over training: a panel an initial rate, a line a way to fine-tune, mean and 95 % interval over repeats"
+    "A measure over training: a panel an initial rate, a line a way to fine-tune, mean and 95 % interval over repeats; of losses the geometric mean"
     rows = experiment_rows(table, source, target)
     rates, ways = sorted(rows["head_lr"].unique()), ways_of(rows)
     fig, axes = plt.subplots(1, len(rates), figsize=(2.9*len(rates) + 1.1, 2.7), sharey=True, squeeze=False)
