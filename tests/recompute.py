@@ -269,18 +269,30 @@ def above_random(folder:Path)->pd.DataFrame:
             rows[name, repeat, sample] = others[source] - others.mean()
     return pd.Series(rows).groupby(level=[2, 0]).mean().unstack()
 
-def random_search(folder:Path)->pd.DataFrame:
-    "A row a repeat, a column a number of trainings: test accuracy in per cent, in other draws, of what is kept, expected"
+def of_draws(folder:Path)->pd.DataFrame:
+    "A row a training: what it is worth in the draws of images that it was not chosen by, in per cent of right test images"
     runs = trainings(folder).sort_values(["valid_accuracy", "valid_log_loss"], ascending=[False, True], kind="stable")
     draws = runs.groupby(["sample", "head_lr", "weight"])["test_accuracy"]
-    elsewhere = 100*(draws.transform("sum") - runs["test_accuracy"])/(draws.transform("size") - 1)
-    place = [runs["sample"], runs["repeat"]]
-    rank, cells, found = runs.groupby(["sample", "repeat"]).cumcount(), draws.ngroups//runs["sample"].nunique(), {}
+    return runs.assign(elsewhere=100*(draws.transform("sum") - runs["test_accuracy"])/(draws.transform("size") - 1))
+
+def kept_by_random_search(folder:Path)->pd.DataFrame:
+    "A row a repeat, a column a number of trainings: what is kept is worth, expected over all orders"
+    runs, found = of_draws(folder), {}
+    rank, cells = runs.groupby(["sample", "repeat"]).cumcount(), len(runs[["head_lr", "weight"]].drop_duplicates())
     for tried in range(1, cells + 1):
         # the chance that none of the cells up to a rank is tried
         missed = np.array([comb(cells - up_to, tried)/comb(cells, tried) for up_to in range(cells + 1)])
-        found[tried] = (elsewhere*-np.diff(missed)[rank]).groupby(place).sum().groupby("repeat").mean()
+        shares = runs["elsewhere"]*-np.diff(missed)[rank]
+        found[tried] = shares.groupby([runs["repeat"], runs["sample"]]).sum().groupby("repeat").mean()
     return pd.DataFrame(found)
+
+def best_of_other_targets(folder:Path)->pd.Series:
+    "By repeat what the cell is worth that has most test images right on the other targets, mean of targets"
+    runs = of_draws(folder)
+    cells = runs.pivot(index=["sample", "repeat"], columns=["head_lr", "weight"], values=["test_accuracy", "elsewhere"])
+    right, worth = cells["test_accuracy"], cells["elsewhere"]
+    others = (right.groupby("repeat").transform("sum") - right).idxmax(axis=1)
+    return pd.Series({place: worth.loc[place, cell] for place, cell in others.items()}).groupby(level=1).mean()
 
 def with_interval(points:pd.Series)->pd.Series:
     "Mean and 95 % interval"

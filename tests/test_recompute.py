@@ -22,7 +22,7 @@ README = (Path(__file__).parents[1]/"README.md").read_text(encoding="utf-8")
 
 def test_gradlr_is_not_asked(): assert not re.search("^(import|from) gradlr", Path(recompute.__file__).read_text(), re.M)
 
-@pytest.mark.parametrize("name", ["pilot", "imagenet", "finer", "ways", "batch_norm", "budget", "sources", "thesis64"])
+@pytest.mark.parametrize("name", ["pilot", "imagenet", "finer", "ways", "batch_norm", "budget", "sources", "thesis64", "search"])
 def test_effects_hold(name):
     study, again = read_study(recompute.RECORDS/name/"study.toml"), recompute.answers(recompute.RECORDS/name)
     found = findings(study, outcomes(read_records(recompute.RECORDS/name)))
@@ -33,7 +33,7 @@ def test_effects_hold(name):
             is_close(effect["mean"], row.mean, eps=1e-6)
             is_equal(int(effect["repeats"]), row.repeats)
 
-@pytest.mark.parametrize("name", ["imagenet", "finer", "ways", "batch_norm", "budget", "sources", "thesis64"])
+@pytest.mark.parametrize("name", ["imagenet", "finer", "ways", "batch_norm", "budget", "sources", "thesis64", "search"])
 def test_what_is_decided_holds(name):
     study = read_study(recompute.RECORDS/name/"study.toml")
     found = findings(study, outcomes(read_records(recompute.RECORDS/name))).values()
@@ -98,6 +98,15 @@ def test_the_landing_page_says_what_pandas_finds_of_the_thesis():
     assert f"gradual rates are ahead of one rate by {in_words(gradual, ' points')})" in README
     assert f"transfer of random weights by {in_words(transfer)})" in README
     assert f"the source of photographs of that of letters by {in_words(photographs)})" in README
+
+def test_the_landing_page_says_what_pandas_finds_of_searches():
+    kept = recompute.kept_by_random_search(recompute.RECORDS/"search")
+    whole = kept[42]
+    six, twelve = (recompute.with_interval(whole - kept[trials]) for trials in (6, 12))
+    of_others = recompute.with_interval(recompute.best_of_other_targets(recompute.RECORDS/"search") - whole)
+    assert f"Of 42 cells six random ones leave {in_words(six, ' points of accuracy to be had')}, n = 4 draws of three targets)" in README
+    assert six["low"] > 0 > twelve["low"] and "twelve nothing that can be told" in README
+    assert f"are {in_words(of_others, ' points better than what a search of the whole grid keeps')})" in README
 
 def test_the_landing_page_says_what_pandas_finds_of_budgets():
     rules = recompute.ahead(recompute.RECORDS/"budget")
