@@ -9,10 +9,12 @@ __all__ = ['Minutes', 'minutes_of', 'try_folder', 'predict']
 import os
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Annotated
 
 from .types import Device, File, Pixels, Target, Typed, Weights, as_typed, check_source, json_of, use
 from ..errors import InputError
+from ..files import can_be_replaced, write_whole
 
 # %% ../../nbs/93_command.trial.ipynb #93a00005
 def minutes_of(
@@ -83,6 +85,7 @@ def predict(
         if not os.path.exists(name): raise InputError(f"there is no {name!r}")
     from gradlr.trial.plan import network_file
     network_file(model)
+    if csv: can_be_replaced(Path(csv))
     use(device)
     from gradlr.trial.model import predict_files
     with redirect_stdout(sys.stderr): named = predict_files(model, files)
@@ -99,8 +102,5 @@ def _write(
     file:str # Where to
 ):
     "Write a table as CSV; raises `InputError` where that cannot be"
-    from pathlib import Path
-
-    from gradlr.files import write_whole
     try: write_whole(Path(file), named.to_csv(index=False).encode())
     except OSError as e: raise InputError(f"cannot write {file!r}: {e.strerror}") from e

@@ -8,7 +8,7 @@ __all__ = ['PART_NAMES', 'LEAST_OF_CLASS', 'FOLDS', 'JUDGED', 'part_folders', 'S
 
 # %% ../../nbs/17_images.survey.ipynb #17a00004
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ import pandas as pd
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ..errors import InputError
+from ..errors import InputError, counted
 from .folders import FORMATS, class_folders, evenly_spaced, read_image
 
 # torch takes seconds to import: a look needs none of it
@@ -35,8 +35,9 @@ def part_folders(
     inside = _folders_in(folder)
     found = {}
     for part, names in PART_NAMES.items():
-        for path in inside:
-            if path.name.lower() in names: found[part] = path
+        named = [path for path in inside if path.name.lower() in names]
+        if len(named) > 1: raise InputError(f"{' and '.join(map(repr, map(str, named)))} are both {part} images: keep one")
+        if named: found[part] = named[0]
     # beside other classes one may be called train
     is_class = [*found] == ["train"] and len(inside) > 1 and not _folders_in(found["train"])
     if "train" in found and not is_class: return found
@@ -89,7 +90,11 @@ def survey(
 )->Survey:
     "Look through a folder; raises `InputError` for one class only, one of too few images, or one only tested"
     folder, rows, skipped, classes = Path(folder), [], [], set()
-    for part, inside in part_folders(folder).items():
+    parts = part_folders(folder)
+    if "" not in parts:
+        skipped += [(path.name, f"beside {' and '.join(parts)}, and none of them") for path in _folders_in(folder)
+                    if path not in parts.values()]
+    for part, inside in parts.items():
         for label, files in class_folders(inside).items():
             classes.add(label)
             for file in tqdm(files, desc=f"looking at {label}", delay=2, leave=False):
@@ -100,7 +105,7 @@ def survey(
     found = Survey(folder, pd.DataFrame(rows, columns=["file", "label", "part", "side"]),
                    pd.DataFrame(skipped, columns=["file", "why"]))
     check_classes(classes, found.images)
-    _check(found.images, classes)
+    _check(found.images, classes, found.skipped)
     return found
 
 # %% ../../nbs/17_images.survey.ipynb #17a00021
@@ -126,16 +131,18 @@ def shorter_side(
 # %% ../../nbs/17_images.survey.ipynb #17a0000d
 def _check(
     images:pd.DataFrame, # Of a survey, or of what could be read of it
-    classes:Iterable[str] # That are to be there
+    classes:Iterable[str], # That are to be there
+    skipped:pd.DataFrame # A row a file that is left out: file, why
 )->None:
     "Raise `InputError` where there is too little to train, to choose or to judge by"
+    lost = f" ({counted(len(skipped), 'file')} left out, such as {': '.join(skipped.iloc[0])})" if len(skipped) else ""
     training = images["part"].isin(["", "train"])
     counts = images.loc[training, "label"].value_counts()
     strange = sorted(set(images["label"]) - set(counts.index))
-    if strange: raise InputError(f"{', '.join(strange)}: no image to train on, though there are some to judge by")
+    if strange: raise InputError(f"{', '.join(strange)}: no image to train on, though there are some to judge by{lost}")
     least = LEAST_OF_CLASS if training.all() else LEAST_OF_CLASS - 1
     few = [f"{name} ({counts.get(name, 0)})" for name in classes if counts.get(name, 0) < least]
-    if few: raise InputError(f"too few images: {', '.join(sorted(few))}; at least {least} of each class are needed")
+    if few: raise InputError(f"too few images: {', '.join(sorted(few))}; at least {least} of each class are needed{lost}")
     if len(counts) < 2: raise InputError(f"one class only ({', '.join(counts.index)}): at least two are needed")
 
 # %% ../../nbs/17_images.survey.ipynb #17a00011
@@ -156,20 +163,22 @@ def read_pictures(
     import torch
 
     from gradlr.images.sets import ImageSet, check_memory, image_digest
-    files = _some(found.images, most)
-    check_memory(len(files), size, size)
-    pixels, digests, damaged = np.empty((len(files), size, size, 3), np.uint8), [], {}
-    for place, name in enumerate(tqdm(files["file"], desc=f"reading {found.folder.name}", delay=2, leave=False)):
-        try: pixels[place] = read_image(found.folder/name, size)
-        except InputError: damaged[name] = "no image that can be read"
-        digests.append(image_digest(pixels[place]))
-    left_out = damaged | _twins(files.assign(digest=digests)[~files["file"].isin(damaged)])
-    is_kept = ~files["file"].isin(left_out).to_numpy()
-    kept = files[is_kept].reset_index(drop=True)
-    _check(kept, found.classes)
+    further = _some(found.images, most)
+    check_memory(len(further), size, size)
+    pixels, digests, damaged, left_out = {}, {}, {}, {}
+    while len(further):
+        for name in tqdm(further["file"], desc=f"reading {found.folder.name}", delay=2, leave=False):
+            try: pixels[name] = read_image(found.folder/name, size)
+            except InputError as e: damaged[name] = f"no image that can be read ({e.__cause__})"
+            else: digests[name] = image_digest(pixels[name])
+        left_out = damaged | _twins(found.images.assign(digest=found.images["file"].map(digests)).dropna(subset="digest"))
+        further = _instead(found.images, most, digests.keys() - left_out.keys(), digests.keys() | damaged.keys())
+    kept = found.images[found.images["file"].isin(digests.keys() - left_out.keys())].reset_index(drop=True)
+    skipped = pd.DataFrame(left_out.items(), columns=["file", "why"])
+    _check(kept, found.classes, skipped)
     labels = torch.tensor([found.classes.index(label) for label in kept["label"]])
-    images = torch.from_numpy(pixels[is_kept]).permute(0, 3, 1, 2).contiguous()
-    skipped = pd.concat([found.skipped, pd.DataFrame(left_out.items(), columns=["file", "why"])], ignore_index=True)
+    images = torch.from_numpy(np.stack([pixels[name] for name in kept["file"]])).permute(0, 3, 1, 2).contiguous()
+    skipped = pd.concat([found.skipped, skipped], ignore_index=True)
     return Pictures(ImageSet(images, labels, found.classes, f"image folder {found.folder.name}"),
                     kept[["file", "label", "part"]], skipped)
 
@@ -180,7 +189,21 @@ def _some(
     "So many files of each class and part"
     groups = files.groupby(["part", "label"], sort=False).groups.values()
     chosen = np.concatenate([evenly_spaced(list(rows), most) for rows in groups])
-    return files.loc[np.sort(chosen)].reset_index(drop=True)
+    return files.loc[np.sort(chosen)]
+
+def _instead(
+    files:pd.DataFrame, # Of a survey
+    most:int|None, # As in `read_pictures`
+    good:Collection[str], # Files that were read and stay
+    read:Collection[str] # All that were tried
+)->pd.DataFrame: # In their order; none where no class lacks any, or has others
+    "Further files of the classes and parts that lost some of their images"
+    if most is None: return files.head(0)
+    is_good, is_read, chosen = files["file"].isin(good), files["file"].isin(read), []
+    for rows in files.groupby(["part", "label"], sort=False).groups.values():
+        others, lacking = rows[~is_read[rows]], min(most, len(rows)) - is_good[rows].sum()
+        if lacking > 0 and len(others): chosen += evenly_spaced(list(others), lacking)
+    return files.loc[sorted(chosen)]
 
 # %% ../../nbs/17_images.survey.ipynb #17a00013
 def _twins(

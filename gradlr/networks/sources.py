@@ -202,7 +202,7 @@ def at_size(
     size:int|None=None # That was asked for; None is the source's own, at most four times that of the images
 )->Source: # The same, expecting that size
     "A source that looks at a size; raises `InputError` where it cannot, or where that takes more memory than there is"
-    size = size or min(source.inputs.size, max(32, 4*side))
+    size = size or _size_for(source, side)
     check_size(source.network, size)
     # in batches as images are looked at, and as rates are tried
     check_room(source.network, size, training=16, looking=128)
@@ -217,3 +217,15 @@ def too_small(
     if not small: return []
     return [f"{', '.join(small)} below {LEAST_SIZE} px: there ImageNet's networks lose much of what they know; "
             f"choose a size of {LEAST_SIZE} or more"]
+
+# %% ../../nbs/24_networks.sources.ipynb #24e00021
+def _size_for(
+    source:Source, # Which network
+    side:int # Of the images, in pixels: the shorter one
+)->int: # In pixels
+    "A source's own size, at most four times that of the images where it can be shown less"
+    size = min(source.inputs.size, max(32, 4*side))
+    try: check_size(source.network, size)
+    # some that cut images into patches know one size alone
+    except InputError: return source.inputs.size
+    return size

@@ -23,7 +23,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 
 from ..errors import counted, drawn
 from ..evidence.report import STYLE, picture, template
-from ..files import write_whole
+from ..files import as_path, write_whole
 from ..images.sets import ImageSet, three_channels
 from ..images.survey import FOLDS
 from ..machine import device_name
@@ -107,7 +107,7 @@ class Answer:
     @property
     def predict_line(self)->str:
         "Names new images, in a shell"
-        return f"gradlr predict {shlex.quote(str(self.out))} new.jpg"
+        return f"gradlr predict {shlex.quote(as_path(str(self.out)))} new.jpg"
 
     @property
     def use(self)->str:

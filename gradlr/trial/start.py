@@ -20,10 +20,11 @@ import numpy as np
 import pandas as pd
 import torch
 from fastai.learner import Learner
+from fastcore.basics import listify
 from tqdm.auto import tqdm
 
 from ..errors import InputError, counted
-from ..files import locked, write_whole
+from ..files import as_path, locked, write_whole
 from ..images.datasets import own_folder
 from ..images.glance import most_of_class
 from ..images.loaders import dataloaders
@@ -184,6 +185,9 @@ def trained_last(
     parts = [pictures.images.take(np.flatnonzero(chosen)) for chosen in (~is_test, is_test)]
     start = target_learner(dataloaders(*parts, size, length.batch_size), source).model[0].state_dict()
     learn = fine_tuned(candidate, source, parts, size, length, 0)
+    if learn.stop_when_diverged.step is not None:
+        raise InputError(f"{candidate} diverged when it was trained a last time, as from weights that are far too large: "
+                         "name other sources with --source, and another folder with --out")
     judged = Judged(parts[1], pictures.files["file"][is_test].tolist(), logits_of(learn, parts[1], size))
     files = pictures.files.assign(is_test=is_test)[["file", "label", "is_test"]]
     return LastTraining(learn, start, pictures, files, judged)
@@ -226,7 +230,8 @@ def _notes(
     notes, counts = [], pictures.images.counts()
     if len(pictures.skipped):
         notes.append(f"left out: {counted(len(pictures.skipped), 'file')}, as {material.out/'skipped.csv'} says")
-    if material.trial.length.per_class:
+    lost = len(pictures.skipped) - len(material.looked.skipped)
+    if len(pictures.images) + lost < len(material.looked.images):
         notes.append(f"{len(pictures.images)} of {len(material.looked.images)} images were used: "
                      "a new trial of more minutes, with another --out, would use more of them")
     if max(counts.values()) > 5*min(counts.values()):
@@ -239,7 +244,7 @@ def try_images(
     # with one folder a class, or with train, valid and test and these in them; or an archive of it; or a look at it
     folder:str|Path|Survey,
     minutes:float=5., # That it may take, in all; raise it to go on
-    sources:Sequence[str]|None=None, # To start from, as `find_source` takes them; None is what is at hand
+    sources:str|Sequence[str]|None=None, # To start from, as `find_source` takes them; None is what is at hand
     size:int|None=None, # Side in pixels; None is each source's own, at most four times that of the images
     out:str|Path|None=None, # Where everything is written; None is out/NAME, by the folder
     more:bool=False, # Take as many minutes again
@@ -247,12 +252,12 @@ def try_images(
 )->Answer:
     "Find a source, a way and a rate for a folder of images, and keep the network; raises `InputError` for what cannot be"
     begin = time.monotonic()
-    if not minutes > 0: raise InputError(f"minutes must be above 0, got {minutes:g}")
+    if not 0 < minutes < np.inf: raise InputError(f"minutes must be a number above 0, got {minutes:g}")
     looked = folder if isinstance(folder, Survey) else _look(folder)
     again = again_of(looked.folder if looked is folder else folder, out, minutes, sources, size)
     out = trial_folder(looked.folder, out)
     before = read_trial(out)
-    named = {name: find_source(name) for name in sources or ([*before.sizes] if before else sources_at_hand())}
+    named = {name: find_source(name) for name in listify(sources) or ([*before.sizes] if before else sources_at_hand())}
     at_their_size = {name: at_size(source, looked.side, size) for name, source in named.items()}
     with locked(out/LOCK_FILE):
         if before: trial, ranked = _went_on(before, looked, at_their_size, minutes, more), _ranked_before(out)
@@ -310,9 +315,9 @@ def again_of(
     size:int|None # As typed
 )->str: # For a shell
     "The line that goes on with a trial, on the device that was chosen"
-    words = ["gradlr", "try", str(folder), "--minutes", f"{minutes:g}"]
-    if out: words += ["--out", str(out)]
-    if sources: words += ["--source", *sources]
+    words = ["gradlr", "try", as_path(str(folder)), "--minutes", f"{minutes:g}"]
+    if out: words += ["--out", as_path(str(out))]
+    if sources: words += ["--source", *listify(sources)]
     if size: words += ["--size", str(size)]
     if device := os.environ.get(DEVICE_VARIABLE): words += ["--device", device]
     return shlex.join(words)
