@@ -249,9 +249,8 @@ def fit_strategy(self:Learner,
     "Fine-tune with a strategy; scratch is the same as uniform here, since the learner brings its weights"
     chosen = STRATEGIES[one_of(strategy, STRATEGIES, "strategy")]
     n = set_grain(self, "fastai" if chosen.owns_schedule else grain)
-    if epochs < 1: raise InputError(f"epochs must be at least 1, got {epochs}")
     if not 0 <= start_epoch < epochs:
-        raise InputError(f"start_epoch must be in 0 … {epochs - 1}, got {start_epoch}")
+        raise InputError(f"epochs must be at least 1, and start_epoch below them, got {epochs} and {start_epoch}")
     if chosen.owns_schedule and (epochs < 2 or start_epoch):
         raise InputError(f"{strategy} takes at least 2 epochs, the first of them frozen, and is not resumed, "
                          f"got {epochs} epochs from {start_epoch}")

@@ -61,8 +61,7 @@ def planned(
     minutes:float # That the trial may take
 )->tuple[Trial,pd.DataFrame|None]: # None where there is one source
     "Rank the sources, and see how long trainings may be"
-    some = cache(partial(_some_images, looked))
-    ranked = None
+    some, ranked = cache(partial(_some_images, looked)), None
     if len(sources) > 1:
         ranked = rank_sources(sources, some(max(source.inputs.size for source in sources.values())))
         sources = {name: sources[name] for name in ranked.index[:SHORTLIST]}
@@ -186,8 +185,7 @@ def trained_last(
     start = target_learner(dataloaders(*parts, size, length.batch_size), source).model[0].state_dict()
     learn = fine_tuned(candidate, source, parts, size, length, 0)
     if learn.stop_when_diverged.step is not None:
-        raise InputError(f"{candidate} diverged when it was trained a last time, as from weights that are far too large: "
-                         "name other sources with --source, and another folder with --out")
+        raise InputError(f"{candidate} diverged in its last training: name other sources, and another folder with --out")
     judged = Judged(parts[1], pictures.files["file"][is_test].tolist(), logits_of(learn, parts[1], size))
     files = pictures.files.assign(is_test=is_test)[["file", "label", "is_test"]]
     return LastTraining(learn, start, pictures, files, judged)
@@ -230,10 +228,9 @@ def _notes(
     notes, counts = [], pictures.images.counts()
     if len(pictures.skipped):
         notes.append(f"left out: {counted(len(pictures.skipped), 'file')}, as {material.out/'skipped.csv'} says")
-    lost = len(pictures.skipped) - len(material.looked.skipped)
-    if len(pictures.images) + lost < len(material.looked.images):
-        notes.append(f"{len(pictures.images)} of {len(material.looked.images)} images were used: "
-                     "a new trial of more minutes, with another --out, would use more of them")
+    unread = len(material.looked.images) + len(material.looked.skipped) - len(pictures.images) - len(pictures.skipped)
+    if unread: notes.append(f"{len(pictures.images)} of {len(material.looked.images)} images were used: "
+                            "a new trial of more minutes, with another --out, would use more of them")
     if max(counts.values()) > 5*min(counts.values()):
         most, least = max(counts, key=counts.get), min(counts, key=counts.get)
         notes.append(f"classes differ in size: {most} has {counts[most]} images, {least} {counts[least]}")
