@@ -82,7 +82,7 @@ def ladders(source:str, target:str):
 @seldom
 @given(texts)
 def test_figures(text):
-    table = made_up_results(seeds=(0, 1)).replace({"source": {"a": text or "a"}, "target": {"c": text or "c"}})
+    table = made_up_results(repeats=(0, 1)).replace({"source": {"a": text or "a"}, "target": {"c": text or "c"}})
     source, target = text or "a", text or "c"
     for fig in (plot_curves(table, source, target), ladders(source, target)):
         assert not ACTS.search(str(picture(fig, text, "one").drawn))
