@@ -26,7 +26,7 @@ def opening(page):
 
 PAGES = HERE/"nbs"/"analysis"
 
-@pytest.mark.parametrize("name", ["trial", "budget", "predictors", "gradual_rates", "strategies", "batch_norm", "search", "thesis", "fair_comparison", "distances", "components"])
+@pytest.mark.parametrize("name", ["trial", "budget", "predictors", "gradual_rates", "strategies", "batch_norm", "optimisers", "search", "thesis", "fair_comparison", "distances", "components"])
 def test_what_was_found_is_in_it(name): assert "| {} | {} |".format(*opening(PAGES/f"{name}.ipynb")) in README
 
 def test_errors_of_the_distances_are_in_it():

@@ -22,7 +22,7 @@ README = (Path(__file__).parents[1]/"README.md").read_text(encoding="utf-8")
 
 def test_gradlr_is_not_asked(): assert not re.search("^(import|from) gradlr", Path(recompute.__file__).read_text(), re.M)
 
-@pytest.mark.parametrize("name", ["pilot", "imagenet", "finer", "ways", "batch_norm", "budget", "sources", "thesis64", "search"])
+@pytest.mark.parametrize("name", ["pilot", "imagenet", "finer", "ways", "batch_norm", "budget", "sources", "thesis64", "search", "optimisers"])
 def test_effects_hold(name):
     study, again = read_study(recompute.RECORDS/name/"study.toml"), recompute.answers(recompute.RECORDS/name)
     found = findings(study, outcomes(read_records(recompute.RECORDS/name)))
@@ -33,7 +33,7 @@ def test_effects_hold(name):
             is_close(effect["mean"], row.mean, eps=1e-6)
             is_equal(int(effect["repeats"]), row.repeats)
 
-@pytest.mark.parametrize("name", ["imagenet", "finer", "ways", "batch_norm", "budget", "sources", "thesis64", "search"])
+@pytest.mark.parametrize("name", ["imagenet", "finer", "ways", "batch_norm", "budget", "sources", "thesis64", "search", "optimisers"])
 def test_what_is_decided_holds(name):
     study = read_study(recompute.RECORDS/name/"study.toml")
     found = findings(study, outcomes(read_records(recompute.RECORDS/name))).values()
@@ -98,6 +98,14 @@ def test_the_landing_page_says_what_pandas_finds_of_the_thesis():
     assert f"gradual rates are ahead of one rate by {in_words(gradual, ' points')})" in README
     assert f"transfer of random weights by {in_words(transfer)})" in README
     assert f"the source of photographs of that of letters by {in_words(photographs)})" in README
+
+def test_the_landing_page_says_what_pandas_finds_of_optimisers():
+    here, _ = answered("optimisers")
+    adamw, _, prodigy, schedule_free, over_momentum, over_prodigy, level = (in_words(row) for _, row in here.iterrows())
+    assert f"by {prodigy.replace(' (', ' points of accuracy (')}, n = 4 repeats of six targets)" in README
+    assert f"with schedule-free AdamW by {schedule_free}). With AdamW it is not told here ({adamw.replace(' (', ', ')})" in README
+    assert f"of momentum by {over_momentum}) and of Prodigy by {over_prodigy})" in README
+    assert f"about level with its schedule-free form ({level.replace(' (', ', ')})" in README
 
 def test_the_landing_page_says_what_pandas_finds_of_searches():
     kept = recompute.kept_by_random_search(recompute.RECORDS/"search")

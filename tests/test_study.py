@@ -244,7 +244,7 @@ def test_a_study_that_comes_next_asks_before_it_runs(file):
     # of two listed rates the best one is always at an edge
     assert all(len(experiment.head_lrs) > 2 for experiment in study.experiments if experiment.head_lrs)
 
-@pytest.mark.parametrize("name", ["imagenet", "finer", "ways", "batch_norm", "budget", "default", "sources", "thesis64", "search"])
+@pytest.mark.parametrize("name", ["imagenet", "finer", "ways", "batch_norm", "budget", "default", "sources", "thesis64", "search", "optimisers"])
 def test_records_that_are_kept_have_the_keys_that_a_plan_gives_them(name):
     "Whatever a study's file may say beyond its runs"
     home = StudyFolder(Path(__file__).parents[1]/"data"/"results"/name)
