@@ -9,6 +9,7 @@ __all__ = ['USUAL', 'effect_in_words', 'decided', 'decided_by_experiment', 'way_
 # %% ../../nbs/71_evidence.answers.ipynb #9ec90b3b
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -187,18 +188,19 @@ class _Finish:
         targets:list[str] # Over which it is to be best
     )->tuple[Training,...]: # One a target; none where no way ended in all of them
         "The cells of the way that is best on validation images, each from its best source at its best rate"
-        outcome, ways = outcomes_asked(self.study)[0], {}
+        # of equal ones the one with the lower loss
+        outcomes, ways = (outcomes_asked(self.study)[0], "log_loss"), {}
         for target in targets:
             here = {cell: repeats for cell, repeats in self.cells.items() if cell.target == target}
             shared = sorted(set.intersection(*here.values())) if here else []
             for cell in here:
                 trainings = [replace(cell, repeat=repeat) for repeat in shared]
-                # of equal ones the one with the lower loss
-                bad = np.array([self.seen.bad(trainings, name).mean() for name in (outcome, "log_loss")])
+                bad = tuple(self.seen.bad(trainings, outcome).mean() for outcome in outcomes)
                 of_way = ways.setdefault(cell.way, {})
-                of_way[target] = min((bad, cell), of_way.get(target, (bad, cell)), key=lambda found: tuple(found[0]))
+                of_way[target] = min((bad, cell), of_way.get(target, (bad, cell)), key=itemgetter(0))
         whole = [list(of_way.values()) for of_way in ways.values() if len(of_way) == len(targets)]
-        return tuple(cell for _, cell in min(whole, key=lambda found: tuple(sum(bad for bad, _ in found)), default=[]))
+        def total(found): return tuple(np.sum([bad for bad, _ in found], axis=0))
+        return tuple(cell for _, cell in min(whole, key=total, default=[]))
 
     def rows(self,
         cell:Training, # As in the first repeat

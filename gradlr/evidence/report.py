@@ -241,7 +241,7 @@ def pictures_of(
         name = outcome.replace("_", " ")
         figures[f"ladders {outcome}"] = plot_ladders(study, facts.outcomes, outcome), f"{name} against the rate, by way"
     for source, target, measure in facts.ended:
-        says = f"{measure.replace('valid_', 'validation ')} over training, {source} → {target}"
+        says = f"{measure.replace('valid_', 'validation ')} over training, {source or 'random weights'} → {target}"
         figures[source, target, measure] = plot_curves(facts.table, source, target, measure), says
     rates = {f"weight {weight:g}": gradual_lrs(1., weight, len(facts.groups)) for weight in study.weights}
     figures["rates"] = plot_rates(rates), "learning rate by layer for each weight"

@@ -21,7 +21,7 @@ from ..study.settings import Study
 
 # %% ../../nbs/70_evidence.tables.ipynb #36f82e62
 def made_up_results(
-    repeats=(0, 1, 2), # From 0
+    repeats=(0, 1, 2), # Their numbers
     noise:float=0.01 # Standard deviation of a loss
 )->pd.DataFrame: # As from `results`
     "Results whose truth is known, to try tables and figures on"
